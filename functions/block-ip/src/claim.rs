@@ -1,0 +1,120 @@
+//! Which addresses of a finding are attackers.
+//!
+//! By finding type and shape, never by severity: a brute-force attack is a *Low* finding in GuardDuty, an infected
+//! instance that calls its command server a *High* one, and only the first has an attacker at the remote end.
+
+use std::{fmt, net::IpAddr};
+
+use remediation::{
+    Claim,
+    finding::{Action, Detail, Direction, Finding, Role},
+    outcome::Reason,
+};
+use serde::{Deserialize, Serialize};
+
+/// An attacker's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Attacker(pub IpAddr);
+
+impl fmt::Display for Attacker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The attackers that a finding names.
+#[must_use]
+pub fn attackers(finding: &Finding) -> Claim<Attacker> {
+    let declined = |code: &str, text: String| Claim::Declined(Reason::new(code, text));
+    let kind = finding.evidence.kind.as_str();
+    let threat = match &finding.detail {
+        Detail::Threat(threat) => threat,
+        Detail::Other(what) => return declined("not-a-threat", format!("{what} names no attacker")),
+    };
+    let family = Family::of(kind);
+    let remotes = match &threat.action {
+        Action::NetworkConnection { direction, remotes } => match (direction, threat.role, family) {
+            (Direction::Outbound, ..) | (_, Some(Role::Actor), _) => {
+                return declined(
+                    "outbound",
+                    format!("{kind}: our side is the actor, the remote side no attacker of ours"),
+                );
+            }
+            (Direction::Inbound, Some(Role::Target), Family::Attack | Family::KnownBad) => remotes,
+            (Direction::Inbound, Some(Role::Target), _) => {
+                return declined("unclaimed-type", format!("{kind} is not known to name an attacker"));
+            }
+            _ => {
+                return declined(
+                    "direction-unknown",
+                    format!("{kind}: not certain that the remote side attacked"),
+                );
+            }
+        },
+        Action::PortProbe { remotes } if threat.role != Some(Role::Actor) => remotes,
+        Action::PortProbe { .. } => return declined("outbound", format!("{kind}: our side is the actor")),
+        Action::AwsApiCall { affiliated: true, .. } => {
+            return declined(
+                "affiliated",
+                format!("{kind}: the caller belongs to the same organisation"),
+            );
+        }
+        Action::AwsApiCall { remotes, .. }
+        | Action::KubernetesApiCall { remotes }
+        | Action::RdsLoginAttempt { remotes } => match family {
+            Family::Attack | Family::KnownBad => remotes,
+            Family::Unusual => {
+                return declined(
+                    "may-be-legitimate",
+                    format!("{kind} may be a legitimate user doing something unusual"),
+                );
+            }
+            Family::Other => return declined("unclaimed-type", format!("{kind} is not known to name an attacker")),
+        },
+        Action::AttackSequence { remotes } => remotes,
+        Action::Other(action) => {
+            return declined(
+                "no-address",
+                format!("{kind} with action {action:?} has no remote address"),
+            );
+        }
+    };
+    let mut attackers: Vec<_> = remotes.iter().copied().map(Attacker).collect();
+    attackers.sort_unstable();
+    attackers.dedup();
+    if attackers.is_empty() {
+        return declined("no-address", format!("{kind} names no remote address"));
+    }
+    Claim::Targets(attackers)
+}
+
+/// What a finding type says of the remote side. The last part of a type, up to its first dot, is its family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// It attacked.
+    Attack,
+    /// It is on a list of malicious addresses, or a Tor exit.
+    KnownBad,
+    /// It behaved unlike before, as a legitimate user may.
+    Unusual,
+    /// Nothing that would justify a block.
+    Other,
+}
+
+impl Family {
+    fn of(kind: &str) -> Self {
+        let name = kind.rsplit('/').next().unwrap_or_default();
+        match name.split('.').next().unwrap_or_default() {
+            "SSHBruteForce" | "RDPBruteForce" | "WinRMBruteForce" => Self::Attack,
+            "MaliciousIPCaller" | "TorIPCaller" => Self::KnownBad,
+            "AnomalousBehavior" if name == "AnomalousBehavior.SuccessfulBruteForce" => Self::Attack,
+            "AnomalousBehavior" => Self::Unusual,
+            // Credentials of an instance used inside AWS may be the owner's other account.
+            "InstanceCredentialExfiltration" | "ResourceCredentialExfiltration" if !name.ends_with(".InsideAWS") => {
+                Self::Attack
+            }
+            _ => Self::Other,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! One configuration for all clients, loaded once.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+
+/// The function's credentials, Region and endpoints.
+#[derive(Debug, Clone)]
+pub struct Aws(SdkConfig);
+
+impl Aws {
+    /// A call that hangs must not eat the whole invocation.
+    const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// From the environment, as Lambda sets it.
+    pub async fn load() -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .operation_attempt_timeout(Self::ATTEMPT_TIMEOUT)
+            .build();
+        Self(
+            aws_config::defaults(BehaviorVersion::latest())
+                .timeout_config(timeouts)
+                .load()
+                .await,
+        )
+    }
+
+    /// For the ledger and the reports: the SDK tries again by itself.
+    #[must_use]
+    pub fn patient(&self) -> SdkConfig {
+        self.0.clone()
+    }
+
+    /// For what a remediation reads and writes: the engine alone decides when to try again, and looks afresh first.
+    #[must_use]
+    pub fn paced(&self) -> SdkConfig {
+        self.0
+            .clone()
+            .into_builder()
+            .retry_config(RetryConfig::disabled())
+            .build()
+    }
+
+    /// The same in another Region.
+    #[must_use]
+    pub fn paced_in(&self, region: &'static str) -> SdkConfig {
+        self.paced().into_builder().region(Region::from_static(region)).build()
+    }
+}

@@ -1,0 +1,92 @@
+//! What an SDK error asks for.
+
+use aws_sdk_dynamodb::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use remediation::failure::{Class, Failure};
+
+/// The failure of `operation`, written `service:Operation`.
+pub fn classify<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E, HttpResponse>) -> Failure {
+    let failure = |class, code: &str, message: &str| Failure::new(class, operation, code, message);
+    match error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or("Unknown");
+            let message = service.err().message().unwrap_or("no message");
+            failure(class_of(code, service.raw().status().as_u16()), code, message)
+        }
+        SdkError::TimeoutError(_) => failure(Class::Transient, "Timeout", "no answer in time"),
+        SdkError::DispatchFailure(dispatch) => {
+            let cause = dispatch
+                .as_connector_error()
+                .map_or_else(|| "not sent".to_owned(), ToString::to_string);
+            failure(Class::Transient, "DispatchFailure", &cause)
+        }
+        SdkError::ResponseError(_) => failure(Class::Transient, "UnreadableAnswer", "the answer could not be read"),
+        SdkError::ConstructionFailure(_) => {
+            failure(Class::Permanent, "InvalidRequest", "the request could not be built")
+        }
+        _ => failure(Class::Transient, "Unknown", "unknown SDK error"),
+    }
+}
+
+fn class_of(code: &str, status: u16) -> Class {
+    match code {
+        "WAFOptimisticLockException"
+        | "TransactionConflictException"
+        | "TransactionInProgressException"
+        | "ConcurrentModificationException"
+        | "ConflictException" => Class::Conflict,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "BandwidthLimitExceeded"
+        | "SlowDown"
+        | "LimitExceededException"
+        | "ProvisionedThroughputExceededException" => Class::Throttled,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "NotAuthorized"
+        | "InvalidClientTokenId"
+        | "UnrecognizedClientException"
+        | "InvalidAccessException"
+        | "SignatureDoesNotMatch" => Class::Denied,
+        // Lambda renews its credentials; the next try has new ones.
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeout" => Class::Transient,
+        "WAFInternalErrorException" | "InternalServerError" | "InternalException" | "ServiceUnavailable" => {
+            Class::Transient
+        }
+        _ if status == 429 => Class::Throttled,
+        _ if status == 401 || status == 403 => Class::Denied,
+        _ if status >= 500 => Class::Transient,
+        _ => Class::Permanent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_codes_and_unknown_ones() {
+        for (code, status, class) in [
+            ("WAFOptimisticLockException", 400, Class::Conflict),
+            ("ThrottlingException", 400, Class::Throttled),
+            ("AccessDeniedException", 400, Class::Denied),
+            ("WAFInvalidParameterException", 400, Class::Permanent),
+            ("WAFLimitsExceededException", 400, Class::Permanent),
+            ("WAFNonexistentItemException", 400, Class::Permanent),
+            ("Anything", 503, Class::Transient),
+            ("Anything", 429, Class::Throttled),
+            ("Anything", 403, Class::Denied),
+            ("Anything", 400, Class::Permanent),
+        ] {
+            assert_eq!(class_of(code, status), class, "{code} {status}");
+        }
+    }
+}

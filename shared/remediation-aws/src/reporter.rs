@@ -1,0 +1,205 @@
+//! Telling Security Hub and the metrics what became of a finding.
+
+use std::{collections::BTreeMap, io::Write, time::SystemTime};
+
+use aws_sdk_securityhub::{
+    Client,
+    types::{AwsSecurityFindingIdentifier, NoteUpdate, WorkflowStatus, WorkflowUpdate},
+};
+use remediation::{
+    failure::{Class, Failure},
+    finding::Channel,
+    outcome::Outcome,
+    report::{Gauges, Report, Reporter},
+};
+use serde_json::{Map, Value, json};
+
+use crate::errors::classify;
+
+/// Security Hub for the findings that came from there, and CloudWatch's embedded metric format on standard output.
+#[derive(Debug, Clone)]
+pub struct AwsReporter {
+    hub: Client,
+    namespace: Option<String>,
+}
+
+/// Security Hub takes a note of 512 characters.
+const NOTE: usize = 512;
+
+impl AwsReporter {
+    /// `namespace`: of the metrics; without one there are none.
+    #[must_use]
+    pub fn new(hub: Client, namespace: Option<String>) -> Self {
+        Self { hub, namespace }
+    }
+
+    async fn tell_hub(&self, remediation: &str, channel: &Channel, answer: &HubAnswer) -> Result<(), Failure> {
+        match channel {
+            Channel::GuardDuty => Ok(()),
+            Channel::SecurityHub { finding, product_arn } => {
+                self.update(remediation, finding, product_arn, answer).await
+            }
+            Channel::SecurityHubV2 { metadata_uid } => self.update_v2(metadata_uid, answer).await,
+        }
+    }
+
+    async fn update(
+        &self,
+        remediation: &str,
+        finding: &str,
+        product_arn: &str,
+        answer: &HubAnswer,
+    ) -> Result<(), Failure> {
+        const OPERATION: &str = "securityhub:BatchUpdateFindings";
+        let identifier = AwsSecurityFindingIdentifier::builder()
+            .id(finding)
+            .product_arn(product_arn)
+            .build();
+        let note = NoteUpdate::builder()
+            .text(&answer.note)
+            .updated_by(format!("securecart/{remediation}"))
+            .build();
+        let status = if answer.is_resolved {
+            WorkflowStatus::Resolved
+        } else {
+            WorkflowStatus::Notified
+        };
+        let told = self
+            .hub
+            .batch_update_findings()
+            .finding_identifiers(identifier)
+            .note(note)
+            .workflow(WorkflowUpdate::builder().status(status).build())
+            .send()
+            .await
+            .map_err(|error| classify(OPERATION, &error))?;
+        match told.unprocessed_findings().first() {
+            None => Ok(()),
+            Some(refused) => Err(Failure::new(
+                Class::Permanent,
+                OPERATION,
+                refused.error_code().unwrap_or("Unprocessed"),
+                refused.error_message().unwrap_or("the finding was not updated"),
+            )),
+        }
+    }
+
+    async fn update_v2(&self, metadata_uid: &str, answer: &HubAnswer) -> Result<(), Failure> {
+        const OPERATION: &str = "securityhub:BatchUpdateFindingsV2";
+        // OCSF: 2 in progress, 4 resolved.
+        let told = self
+            .hub
+            .batch_update_findings_v2()
+            .metadata_uids(metadata_uid)
+            .comment(&answer.note)
+            .status_id(if answer.is_resolved { 4 } else { 2 })
+            .send()
+            .await
+            .map_err(|error| classify(OPERATION, &error))?;
+        match told.unprocessed_findings().first() {
+            None => Ok(()),
+            Some(refused) => Err(Failure::new(
+                Class::Permanent,
+                OPERATION,
+                refused.error_code().map_or("Unprocessed", |code| code.as_str()),
+                refused.error_message().unwrap_or("the finding was not updated"),
+            )),
+        }
+    }
+
+    fn emit(&self, remediation: &str, reports: &[Report], gauges: &Gauges, untold: usize) {
+        let Some(namespace) = &self.namespace else { return };
+        let metrics = embedded_metrics(namespace, remediation, reports, gauges, untold);
+        // CloudWatch reads a metric only from a line that is nothing but the JSON; the log's formatter would wrap it.
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{metrics}") {
+            tracing::warn!(error = %error, "metrics not written");
+        }
+    }
+}
+
+impl Reporter for AwsReporter {
+    async fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges) {
+        let mut untold = 0;
+        for (channel, answer) in answers(remediation, reports) {
+            if let Err(failure) = self.tell_hub(remediation, channel, &answer).await {
+                untold += 1;
+                tracing::warn!(failure = %failure, "Security Hub was not told");
+            }
+        }
+        self.emit(remediation, reports, gauges, untold);
+    }
+}
+
+/// What Security Hub is told of one finding.
+#[derive(Debug, PartialEq, Eq)]
+struct HubAnswer {
+    note: String,
+    is_resolved: bool,
+}
+
+/// One answer per finding. A finding is resolved only if every one of its targets is; a dry run and a refusal say nothing
+/// there: an update is sent back to us as an event, and a finding that stays NEW would then go round for ever.
+fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, HubAnswer)> {
+    let mut findings: BTreeMap<&str, Vec<&Report>> = BTreeMap::new();
+    for report in reports
+        .iter()
+        .filter(|report| report.evidence.channel != Channel::GuardDuty)
+    {
+        findings.entry(report.evidence.id.as_str()).or_default().push(report);
+    }
+    let is_news = |report: &&&Report| !matches!(report.outcome, Outcome::WouldRemediate(_) | Outcome::Declined(_));
+    findings
+        .into_values()
+        .filter_map(|reports| {
+            let news: Vec<_> = reports.iter().filter(is_news).collect();
+            let first = news.first()?;
+            let is_done =
+                |report: &&&&Report| matches!(report.outcome, Outcome::Remediated(_) | Outcome::AlreadyInPlace(_));
+            let lines: Vec<_> = news
+                .iter()
+                .map(|report| format!("{} [{}]", report.outcome, report.record))
+                .collect();
+            let note: String = format!("{remediation}: {}", lines.join("; "))
+                .chars()
+                .take(NOTE)
+                .collect();
+            let is_resolved = news.iter().filter(is_done).count() == reports.len();
+            Some((&first.evidence.channel, HubAnswer { note, is_resolved }))
+        })
+        .collect()
+}
+
+/// One line in CloudWatch's embedded metric format: outcomes as counts, and the gauges.
+fn embedded_metrics(namespace: &str, remediation: &str, reports: &[Report], gauges: &Gauges, untold: usize) -> Value {
+    let mut values: BTreeMap<&str, f64> = BTreeMap::new();
+    for report in reports {
+        *values.entry(report.outcome.name()).or_default() += 1.0;
+    }
+    for (name, value) in &gauges.0 {
+        let highest = values.entry(name).or_insert(*value);
+        *highest = highest.max(*value);
+    }
+    if untold > 0 {
+        #[expect(clippy::cast_precision_loss, reason = "a count of findings in one batch")]
+        values.insert("SecurityHubUntold", untold as f64);
+    }
+    let unit = |name: &str| if name.ends_with("Percent") { "Percent" } else { "Count" };
+    let metrics: Vec<_> = values
+        .keys()
+        .map(|name| json!({ "Name": name, "Unit": unit(name) }))
+        .collect();
+    let timestamp = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    let mut line = Map::new();
+    line.insert(
+        "_aws".to_owned(),
+        json!({
+            "Timestamp": u64::try_from(timestamp).unwrap_or(u64::MAX),
+            "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Function"]], "Metrics": metrics }],
+        }),
+    );
+    line.insert("Function".to_owned(), json!(remediation));
+    line.extend(values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
+    Value::Object(line)
+}

@@ -1,0 +1,106 @@
+//! The function as Lambda calls it.
+
+use std::str::FromStr;
+
+use futures_util::FutureExt;
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use remediation::{
+    Remediation,
+    clock::{Clock, Deadline, SystemClock},
+    engine::{Engine, Policy, Summary},
+    intake::{self, Command, Invocation},
+    settings::SettingsReader,
+};
+use serde_json::{Value, json, value::RawValue};
+use tracing_subscriber::EnvFilter;
+
+use crate::{Aws, AwsReporter, DynamoLedger};
+
+type LambdaEngine<R> = Engine<R, DynamoLedger, AwsReporter, SystemClock>;
+
+/// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events.
+///
+/// # Errors
+/// When a setting is missing or wrong, and when the runtime stops.
+pub async fn run<R: Remediation + 'static>(
+    build: impl FnOnce(&Aws) -> Result<(R, Policy), Error>,
+) -> Result<(), Error> {
+    init_logging();
+    // Boxed, here and below: a future of the SDK's depth, spelled out as one type, is more than the compiler will lay out.
+    let engine = match start(build).boxed_local().await {
+        Ok(engine) => engine,
+        Err(error) => {
+            tracing::error!(error = %error, "the function cannot start");
+            return Err(error);
+        }
+    };
+    let engine = &engine;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        answer(engine, event).boxed()
+    }))
+    .await
+}
+
+async fn start<R: Remediation>(
+    build: impl FnOnce(&Aws) -> Result<(R, Policy), Error>,
+) -> Result<LambdaEngine<R>, Error> {
+    let mut reader = SettingsReader::from_environment();
+    let table = reader.required("LEDGER_TABLE", String::from_str);
+    let namespace = reader.or_default("METRICS_NAMESPACE", |text| Ok::<_, String>(Some(text.to_owned())));
+    let (table, namespace) = reader.finish(table.zip(namespace))?;
+    let aws = Aws::load().await;
+    let (remediation, policy) = build(&aws)?;
+    let config = aws.patient();
+    Ok(Engine {
+        remediation,
+        ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
+        reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), namespace),
+        clock: SystemClock,
+        policy,
+    })
+}
+
+/// Lambda's log filter wants a level and an RFC 3339 timestamp at the top of each JSON line, or it takes the line for INFO.
+fn init_logging() {
+    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
+    let filter = EnvFilter::new(level.map_or_else(|_| "info".to_owned(), |level| level.to_lowercase()));
+    tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_env_filter(filter)
+        .init();
+}
+
+async fn answer<R: Remediation>(engine: &LambdaEngine<R>, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Error> {
+    let deadline = Deadline::from_context(event.context.deadline, engine.clock.now());
+    let invocation =
+        intake::read(event.payload.get()).inspect_err(|error| tracing::error!(error = %error, "unreadable"))?;
+    match invocation {
+        Invocation::Batch(messages) => {
+            let failed = engine.batch(messages, deadline).await.redeliver;
+            if failed.iter().any(String::is_empty) {
+                return Err("a record failed that has no message id; the whole batch has to come again".into());
+            }
+            let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+            Ok(json!({ "batchItemFailures": failed }))
+        }
+        Invocation::Event(intake) => told(engine.event(intake, deadline).await),
+        Invocation::Schedule => told(engine.sweep(deadline).await),
+        Invocation::Command(Command::Undo(id)) => told(engine.undo(&id, deadline).await?),
+        Invocation::Command(Command::Approve(id)) => told(engine.approve(&id, deadline).await?),
+        Invocation::Command(Command::Explain(intake)) => told(engine.explain(intake).await?),
+    }
+}
+
+/// The summary; an error when something failed, so that whoever called tries again.
+fn told(summary: Summary) -> Result<Value, Error> {
+    let json = serde_json::to_value(&summary)?;
+    if summary.needs_redelivery() {
+        Err(json.to_string().into())
+    } else {
+        Ok(json)
+    }
+}

@@ -1,0 +1,87 @@
+//! Time as an argument: decisions take it, only the edge reads it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// A moment in UTC.
+pub type Timestamp = DateTime<Utc>;
+
+/// Where the engine takes the time from, and waits.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits at least this long.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(duration)
+    }
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Utc::now()
+    }
+}
+
+/// How long an invocation may still work.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Timestamp);
+
+impl Deadline {
+    /// What is kept back to record, report and answer.
+    const RESERVE: Duration = Duration::from_secs(3);
+    /// What is assumed where the caller names no usable deadline, as `cargo lambda watch` does (it says 1970).
+    const ASSUMED: Duration = Duration::from_secs(30);
+
+    /// From the deadline of a Lambda context, in milliseconds since 1970.
+    #[must_use]
+    pub fn from_context(deadline_ms: u64, now: Timestamp) -> Self {
+        let stated = i64::try_from(deadline_ms)
+            .ok()
+            .and_then(DateTime::from_timestamp_millis);
+        match stated {
+            Some(at) if at > now => Self(at - Self::RESERVE),
+            _ => Self(now + Self::ASSUMED),
+        }
+    }
+
+    /// This long from now.
+    #[must_use]
+    pub fn after(duration: Duration, now: Timestamp) -> Self {
+        Self(now + duration)
+    }
+
+    /// The time left for work; zero when it is over.
+    #[must_use]
+    pub fn remaining(&self, now: Timestamp) -> Duration {
+        (self.0 - now).to_std().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_leaves_time_to_answer() {
+        let now = Utc::now();
+        let stated = u64::try_from((now + Duration::from_secs(60)).timestamp_millis()).unwrap();
+        let left = Deadline::from_context(stated, now).remaining(now);
+        assert!(
+            left <= Duration::from_secs(57) && left > Duration::from_secs(56),
+            "{left:?}"
+        );
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_is_unknown_not_over() {
+        let now = Utc::now();
+        assert_eq!(Deadline::from_context(600_000, now).remaining(now), Deadline::ASSUMED);
+        assert_eq!(Deadline::from_context(u64::MAX, now).remaining(now), Deadline::ASSUMED);
+    }
+}

@@ -1,0 +1,430 @@
+//! The one way that every event goes, whatever the remediation.
+//!
+//! ```text
+//! intake -> claim -> guardrails -> group by scope
+//!        -> [ observe -> decide -> record -> take turn -> apply ] until the observed state needs nothing more
+//!        -> report
+//! ```
+//!
+//! There is no verification step of its own: a change counts as made when a fresh look decides that nothing is left to
+//! do. A lock conflict, another instance's turn and a lost response all lead to the same fresh look.
+
+mod case;
+mod round;
+
+use std::collections::BTreeMap;
+
+use futures_util::{FutureExt, future::join_all};
+use serde::Serialize;
+
+use case::{Case, Kind};
+
+use crate::{
+    Claim, Remediation,
+    clock::{Clock, Deadline},
+    failure::{Class, Failure},
+    finding::Finding,
+    ids::RecordId,
+    intake::{Intake, Message},
+    ledger::{Ledger, Status},
+    outcome::{Outcome, Reason},
+    report::{Gauges, Report, Reporter},
+    settings::Mode,
+};
+
+/// What the operator allows, the same for every remediation.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// How far to go.
+    pub mode: Mode,
+    /// Whether GuardDuty's sample findings are acted on.
+    pub allow_samples: bool,
+}
+
+/// A remediation with all that carries it out.
+#[derive(Debug)]
+pub struct Engine<R, L, P, C> {
+    /// What is decided.
+    pub remediation: R,
+    /// Where it is recorded.
+    pub ledger: L,
+    /// Who is told.
+    pub reporter: P,
+    /// The time.
+    pub clock: C,
+    /// What is allowed.
+    pub policy: Policy,
+}
+
+/// What became of an invocation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Summary {
+    /// One per target and scope.
+    pub outcomes: Vec<Report>,
+    /// Findings and events that asked for nothing.
+    pub declined: Vec<Reason>,
+    /// Scopes that were left before they were as planned, and why.
+    pub unsettled: Vec<String>,
+}
+
+impl Summary {
+    /// Whether something failed that a redelivery may mend.
+    #[must_use]
+    pub fn needs_redelivery(&self) -> bool {
+        !self.unsettled.is_empty() || self.outcomes.iter().any(|report| report.outcome.needs_redelivery())
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BatchSummary {
+    /// The messages to deliver again.
+    pub redeliver: Vec<String>,
+    /// What became of the others, and of these so far.
+    pub summary: Summary,
+}
+
+impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
+    /// Works through the messages of a queue together, so that a storm of findings becomes one write.
+    pub async fn batch(&self, messages: Vec<Message>, deadline: Deadline) -> BatchSummary {
+        let mut redeliver = Vec::new();
+        let mut ids = Vec::with_capacity(messages.len());
+        let mut intakes = Vec::with_capacity(messages.len());
+        for (index, message) in messages.into_iter().enumerate() {
+            match message.intake {
+                Ok(intake) => intakes.push((index, intake)),
+                Err(error) => {
+                    tracing::error!(message_id = %message.id, error = %error, "unreadable record");
+                    redeliver.push(message.id.clone());
+                }
+            }
+            ids.push(message.id);
+        }
+        let (summary, failed) = self.run(intakes, deadline).await;
+        redeliver.extend(failed.into_iter().filter_map(|index| ids.get(index).cloned()));
+        BatchSummary { redeliver, summary }
+    }
+
+    /// Works through one event.
+    pub async fn event(&self, intake: Intake, deadline: Deadline) -> Summary {
+        self.run(vec![(0, intake)], deadline).await.0
+    }
+
+    /// Expires what is over and puts back what has gone missing, in every scope.
+    pub async fn sweep(&self, deadline: Deadline) -> Summary {
+        let groups = self
+            .remediation
+            .all_scopes()
+            .into_iter()
+            .map(|scope| (scope, Vec::new()))
+            .collect();
+        self.settle_all(groups, true, deadline).await.0
+    }
+
+    /// Takes a recorded change back.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or there is no such record of this function.
+    pub async fn undo(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
+        self.command(id, deadline, Kind::Undo, |status, released| match status {
+            Status::Settled(Outcome::Undone(_)) => Err("it has been undone already".to_owned()),
+            _ if released.is_some() => Err("the change has ended by itself".to_owned()),
+            Status::Settled(Outcome::Remediated(_) | Outcome::Failed(_)) | Status::Intended | Status::Reverting => {
+                Ok(())
+            }
+            Status::Settled(other) => Err(format!("nothing was changed: {}", other.name())),
+        })
+        .await
+    }
+
+    /// Carries out a recorded plan that waits for approval, if it still is what is to be done.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read, or there is no such record of this function.
+    pub async fn approve(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
+        self.command(
+            id,
+            deadline,
+            Kind::Remediate { approved: true },
+            |status, _| match status {
+                Status::Settled(Outcome::AwaitingApproval(_)) => Ok(()),
+                Status::Settled(other) => Err(format!("it does not wait for approval: {}", other.name())),
+                Status::Intended | Status::Reverting => Err("it is being carried out".to_owned()),
+            },
+        )
+        .await
+    }
+
+    async fn command(
+        &self,
+        id: &RecordId,
+        deadline: Deadline,
+        kind: Kind,
+        admits: impl FnOnce(&Status, &Option<Reason>) -> Result<(), String>,
+    ) -> Result<Summary, Failure> {
+        let refuse = |code: &str, why: String| Failure::new(Class::Permanent, "command", code, format!("{id}: {why}"));
+        let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
+        let record = record.filter(|record| record.remediation == R::NAME);
+        let record = record.ok_or_else(|| refuse("NoSuchRecord", format!("no such record of {}", R::NAME)))?;
+        admits(&record.status, &record.released).map_err(|why| refuse("Refused", why))?;
+        let target: R::Target = serde_json::from_value(record.target.clone())
+            .map_err(|error| refuse("UnreadableRecord", error.to_string()))?;
+        let scope = self
+            .remediation
+            .scopes(&target)
+            .into_iter()
+            .find(|scope| scope.to_string() == record.scope);
+        let scope =
+            scope.ok_or_else(|| refuse("NoSuchScope", format!("{} is not configured any more", record.scope)))?;
+        let case = Case {
+            id: record.id.clone(),
+            key: target.to_string(),
+            target,
+            evidence: record.evidence.clone(),
+            kind,
+            refused: None,
+            record: Some(record),
+            outcome: None,
+            replayed: false,
+            messages: vec![0],
+        };
+        Ok(self
+            .settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
+            .await
+            .0)
+    }
+
+    /// Says what would be done about an event, and why. Writes nothing, whatever the mode.
+    ///
+    /// # Errors
+    /// When AWS or the ledger cannot be read.
+    pub async fn explain(&self, intake: Intake) -> Result<Summary, Failure> {
+        let mut summary = Summary::default();
+        let cases = self.claim(vec![(0, intake)], &mut summary);
+        for (scope, mut cases) in cases {
+            self.preview(&scope, &mut cases).await?;
+            summary.outcomes.extend(
+                cases
+                    .into_iter()
+                    .filter_map(|case| case.into_report(&scope.to_string())),
+            );
+        }
+        Ok(summary)
+    }
+
+    /// Returns the summary, and the indexes of the inputs that must come again.
+    async fn run(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> (Summary, Vec<usize>) {
+        let mut summary = Summary::default();
+        let groups = self.claim(intakes, &mut summary);
+        let (settled, redeliver) = self.settle_all(groups, false, deadline).await;
+        (
+            Summary {
+                declined: summary.declined,
+                ..settled
+            },
+            redeliver,
+        )
+    }
+
+    /// Claims, applies the guardrails, and groups by scope. The same matter from two messages is one case.
+    fn claim(&self, intakes: Vec<(usize, Intake)>, summary: &mut Summary) -> BTreeMap<R::Scope, Vec<Case<R>>> {
+        let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
+        for (message, intake) in intakes {
+            let findings = match intake {
+                Intake::Findings(findings) => findings,
+                Intake::Declined(reason) => {
+                    decline(summary, None, reason);
+                    continue;
+                }
+            };
+            for finding in findings {
+                let targets = match self
+                    .refuse_finding(&finding)
+                    .map_or_else(|| self.remediation.claim(&finding), Claim::Declined)
+                {
+                    Claim::Targets(targets) => targets,
+                    Claim::Declined(reason) => {
+                        decline(summary, Some(&finding), reason);
+                        continue;
+                    }
+                };
+                for target in targets {
+                    for scope in self.remediation.scopes(&target) {
+                        let evidence = &finding.evidence;
+                        let id = RecordId::derive(
+                            R::NAME,
+                            &scope.to_string(),
+                            &target.to_string(),
+                            &evidence.id,
+                            &evidence.version,
+                        );
+                        let case = cases
+                            .entry(scope)
+                            .or_default()
+                            .entry(id.clone())
+                            .or_insert_with(|| Case {
+                                id,
+                                key: target.to_string(),
+                                target: target.clone(),
+                                evidence: evidence.clone(),
+                                kind: Kind::Remediate { approved: false },
+                                refused: self.refuse_target(&finding, &target),
+                                record: None,
+                                outcome: None,
+                                replayed: false,
+                                messages: Vec::new(),
+                            });
+                        case.messages.push(message);
+                    }
+                }
+            }
+        }
+        cases
+            .into_iter()
+            .map(|(scope, cases)| (scope, cases.into_values().collect()))
+            .collect()
+    }
+
+    /// Guardrails on the finding as a whole. These leave no record: the answer to our own report, for one, carries the
+    /// very finding version whose record says what was done.
+    fn refuse_finding(&self, finding: &Finding) -> Option<Reason> {
+        if self.policy.mode == Mode::Off {
+            return Some(Reason::new("off", "the function is switched off"));
+        }
+        let status = finding.handled.as_ref()?;
+        Some(Reason::new(
+            "handled",
+            format!("its workflow status is {status}, not NEW"),
+        ))
+    }
+
+    fn refuse_target(&self, finding: &Finding, target: &R::Target) -> Option<Reason> {
+        if finding.archived {
+            return Some(Reason::new("archived", "the finding is archived"));
+        }
+        if finding.sample && !self.policy.allow_samples {
+            return Some(Reason::new(
+                "sample",
+                "the finding is a GuardDuty sample; nothing happened",
+            ));
+        }
+        self.remediation.guard(target)
+    }
+
+    async fn settle_all(
+        &self,
+        mut groups: BTreeMap<R::Scope, Vec<Case<R>>>,
+        is_sweep: bool,
+        deadline: Deadline,
+    ) -> (Summary, Vec<usize>) {
+        if let Err(failure) = self.recall(&mut groups).await {
+            for case in groups.values_mut().flatten() {
+                case.outcome = Some(Outcome::Failed(failure.clone()));
+            }
+        }
+        let settled = join_all(groups.into_iter().map(|(scope, mut cases)| {
+            async move {
+                let settled = self.settle(&scope, &mut cases, is_sweep, deadline).await;
+                (scope.to_string(), cases, settled)
+            }
+            .boxed()
+        }))
+        .await;
+
+        let mut summary = Summary::default();
+        let mut redeliver = Vec::new();
+        let mut news = Vec::new();
+        let mut gauges = Gauges::default();
+        for (scope, cases, settled) in settled {
+            gauges.0.extend(settled.gauges);
+            if let Some(failure) = settled.failure {
+                tracing::error!(scope, failure = %failure, "scope left unsettled");
+                summary.unsettled.push(format!("{scope}: {failure}"));
+            }
+            for case in cases {
+                let replayed = case.replayed;
+                let messages = case.messages.clone();
+                let Some(report) = case.into_report(&scope) else {
+                    continue;
+                };
+                log(R::NAME, &report, replayed);
+                if report.outcome.needs_redelivery() {
+                    redeliver.extend(messages);
+                }
+                if !replayed {
+                    news.push(report.clone());
+                }
+                summary.outcomes.push(report);
+            }
+        }
+        redeliver.sort_unstable();
+        redeliver.dedup();
+        self.reporter.report(R::NAME, &news, &gauges).await;
+        (summary, redeliver)
+    }
+
+    /// Looks up what the ledger knows of the cases; what has ended before is not done again.
+    async fn recall(&self, groups: &mut BTreeMap<R::Scope, Vec<Case<R>>>) -> Result<(), Failure> {
+        let ids: Vec<_> = groups
+            .values()
+            .flatten()
+            .filter(|case| case.record.is_none())
+            .map(|case| case.id.clone())
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut known: BTreeMap<_, _> = self
+            .ledger
+            .find(&ids)
+            .await?
+            .into_iter()
+            .map(|record| (record.id.clone(), record))
+            .collect();
+        for case in groups.values_mut().flatten() {
+            if let Some(record) = known.remove(&case.id) {
+                case.recall(record);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn decline(summary: &mut Summary, finding: Option<&Finding>, reason: Reason) {
+    let (id, kind) = finding.map_or(("", ""), |f| (f.evidence.id.as_str(), f.evidence.kind.as_str()));
+    tracing::info!(finding = id, kind, code = reason.code, why = reason.text, "declined");
+    summary.declined.push(reason);
+}
+
+fn log(remediation: &str, report: &Report, replayed: bool) {
+    let (outcome, why) = (report.outcome.name(), report.outcome.why());
+    let (finding, kind) = (report.evidence.id.as_str(), report.evidence.kind.as_str());
+    let (record, scope, target) = (report.record.as_str(), report.scope.as_str(), report.target.as_str());
+    if report.outcome.needs_redelivery() {
+        tracing::error!(
+            remediation,
+            outcome,
+            why,
+            record,
+            scope,
+            target,
+            finding,
+            kind,
+            replayed,
+            "settled"
+        );
+    } else {
+        tracing::info!(
+            remediation,
+            outcome,
+            why,
+            record,
+            scope,
+            target,
+            finding,
+            kind,
+            replayed,
+            "settled"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! One matter on its way through the engine.
+
+use serde::Serialize;
+
+use crate::{
+    Remediation,
+    clock::Timestamp,
+    failure::{Class, Failure},
+    finding::Evidence,
+    ids::RecordId,
+    ledger::{Image, Record, Revision, Status},
+    outcome::{Outcome, Reason},
+    report::Report,
+};
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Remediate { approved: bool },
+    Undo,
+}
+
+/// A target in a scope, with the finding version or the command that brought it.
+pub(super) struct Case<R: Remediation> {
+    pub(super) id: RecordId,
+    pub(super) key: String,
+    pub(super) target: R::Target,
+    pub(super) evidence: Evidence,
+    pub(super) kind: Kind,
+    /// A guardrail's answer.
+    pub(super) refused: Option<Reason>,
+    /// As last read from or written to the ledger.
+    pub(super) record: Option<Record>,
+    /// Set once, when it is in the ledger; or when it cannot be.
+    pub(super) outcome: Option<Outcome>,
+    /// It had ended before.
+    pub(super) replayed: bool,
+    /// The inputs that wait for it.
+    pub(super) messages: Vec<usize>,
+}
+
+impl<R: Remediation> Case<R> {
+    pub(super) fn is_open(&self) -> bool {
+        self.outcome.is_none()
+    }
+
+    /// Takes what the ledger knows. An outcome that is final is adopted.
+    pub(super) fn recall(&mut self, record: Record) {
+        if let Status::Settled(outcome) = &record.status
+            && outcome.is_final()
+            && self.kind != Kind::Undo
+        {
+            self.outcome = Some(outcome.clone());
+            self.replayed = true;
+        }
+        self.record = Some(record);
+    }
+
+    /// Whether the change has been announced in the ledger, so that it may be in place by our doing.
+    pub(super) fn is_intended(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| match &record.status {
+            Status::Intended | Status::Reverting => true,
+            Status::Settled(Outcome::Failed(_)) => record.change.is_some(),
+            Status::Settled(_) => false,
+        })
+    }
+
+    /// The record as it is to be written next.
+    pub(super) fn record(&self, scope: &str, status: Status, now: Timestamp) -> Result<Record, Failure> {
+        let mut record = match &self.record {
+            Some(record) => record.clone(),
+            None => Record {
+                id: self.id.clone(),
+                revision: Revision::ABSENT,
+                remediation: R::NAME.to_owned(),
+                scope: scope.to_owned(),
+                target: to_json(&self.target)?,
+                evidence: self.evidence.clone(),
+                status: Status::Intended,
+                change: None,
+                image: None,
+                released: None,
+                requests: Vec::new(),
+                created_at: now,
+                updated_at: now,
+            },
+        };
+        record.status = status;
+        record.updated_at = now;
+        Ok(record)
+    }
+
+    /// The same with the change that is planned.
+    pub(super) fn record_with<W: Serialize>(
+        &self,
+        scope: &str,
+        status: Status,
+        change: &W,
+        image: Image,
+        now: Timestamp,
+    ) -> Result<Record, Failure> {
+        Ok(Record {
+            change: Some(to_json(change)?),
+            image: Some(image),
+            ..self.record(scope, status, now)?
+        })
+    }
+
+    pub(super) fn into_report(self, scope: &str) -> Option<Report> {
+        Some(Report {
+            record: self.id,
+            scope: scope.to_owned(),
+            target: self.key,
+            evidence: self.evidence,
+            outcome: self.outcome?,
+        })
+    }
+}
+
+pub(super) fn to_json<T: Serialize>(value: &T) -> Result<serde_json::Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::new(Class::Permanent, "record", "NotJson", error.to_string()))
+}

@@ -1,0 +1,276 @@
+//! What a function is called with, told apart by its shape.
+//!
+//! An SQS batch of EventBridge events, one bare EventBridge event (`cargo lambda invoke`, a rule that targets the
+//! function), a schedule event, or an operator's command. A record that cannot be read fails alone, naming what is wrong.
+
+use aws_lambda_events::{eventbridge::EventBridgeEvent, sqs::SqsEvent};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    finding::{Finding, FindingError, from_asff, from_guardduty, from_ocsf},
+    ids::{InvalidRecordId, RecordId},
+    outcome::Reason,
+};
+
+/// One call of the function.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Messages of a queue, each to be answered for by its id.
+    Batch(Vec<Message>),
+    /// One event, answered with its outcomes.
+    Event(Intake),
+    /// Time to expire and reconcile.
+    Schedule,
+    /// An operator's word.
+    Command(Command),
+}
+
+/// One message of a queue.
+#[derive(Debug)]
+pub struct Message {
+    /// The id to report when it has to be delivered again.
+    pub id: String,
+    /// What it holds.
+    pub intake: Result<Intake, IntakeError>,
+}
+
+/// What an operator may ask.
+#[derive(Debug)]
+pub enum Command {
+    /// Take a recorded change back.
+    Undo(RecordId),
+    /// Carry out a recorded plan.
+    Approve(RecordId),
+    /// Say what would be done about this event, and why, without writing anything.
+    Explain(Intake),
+}
+
+/// A readable event: what it holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Intake {
+    /// Findings; never empty.
+    Findings(Vec<Finding>),
+    /// Nothing that any function here acts on.
+    Declined(Reason),
+}
+
+/// Why an event cannot be read. It goes to the dead-letter queue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// Not JSON, or not the form that was expected there.
+    #[error("{what}: {problem}")]
+    Malformed {
+        /// What was being read.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// None of the four forms.
+    #[error("neither an SQS batch, an EventBridge event, a schedule event nor a command: {0}")]
+    UnknownShape(String),
+    /// A queue message without a body.
+    #[error("the message has no body")]
+    NoBody,
+    /// The finding cannot be read.
+    #[error("{detail_type}: {error}")]
+    Finding {
+        /// The event's detail type.
+        detail_type: String,
+        /// What is wrong.
+        error: FindingError,
+    },
+    /// The record id of a command is none.
+    #[error(transparent)]
+    RecordId(#[from] InvalidRecordId),
+}
+
+impl IntakeError {
+    fn malformed(what: &'static str, error: &serde_json::Error) -> Self {
+        Self::Malformed {
+            what,
+            problem: error.to_string(),
+        }
+    }
+}
+
+/// The outermost keys; enough to tell the forms apart.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(default, borrow, rename = "Records")]
+    records: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "detail-type")]
+    detail_type: Option<&'a RawValue>,
+    #[serde(default)]
+    undo: Option<String>,
+    #[serde(default)]
+    approve: Option<String>,
+    #[serde(default, borrow)]
+    explain: Option<&'a RawValue>,
+}
+
+/// Reads what the function was called with.
+///
+/// # Errors
+/// When the payload as a whole has none of the known forms. Bad records of a batch are errors of their own, inside.
+pub fn read(payload: &str) -> Result<Invocation, IntakeError> {
+    let shape: Shape<'_> = serde_json::from_str(payload).map_err(|error| IntakeError::malformed("payload", &error))?;
+    match shape {
+        Shape { records: Some(_), .. } => read_batch(payload),
+        Shape {
+            detail_type: Some(_), ..
+        } => read_event(payload),
+        Shape {
+            undo: Some(id),
+            approve: None,
+            explain: None,
+            ..
+        } => Ok(Invocation::Command(Command::Undo(RecordId::parse(&id)?))),
+        Shape {
+            undo: None,
+            approve: Some(id),
+            explain: None,
+            ..
+        } => Ok(Invocation::Command(Command::Approve(RecordId::parse(&id)?))),
+        Shape {
+            undo: None,
+            approve: None,
+            explain: Some(event),
+            ..
+        } => Ok(Invocation::Command(Command::Explain(read_intake(event.get())?))),
+        _ => Err(IntakeError::UnknownShape(
+            "expected the key Records, detail-type, or exactly one of undo, approve and explain".to_owned(),
+        )),
+    }
+}
+
+fn read_batch(payload: &str) -> Result<Invocation, IntakeError> {
+    let batch: SqsEvent = serde_json::from_str(payload).map_err(|error| IntakeError::malformed("SQS batch", &error))?;
+    let message = |record: aws_lambda_events::sqs::SqsMessage| {
+        let intake = record.body.as_deref().ok_or(IntakeError::NoBody).and_then(read_intake);
+        Message {
+            id: record.message_id.unwrap_or_default(),
+            intake,
+        }
+    };
+    Ok(Invocation::Batch(batch.records.into_iter().map(message).collect()))
+}
+
+fn read_event(payload: &str) -> Result<Invocation, IntakeError> {
+    let event = envelope(payload)?;
+    if is_schedule(&event) {
+        Ok(Invocation::Schedule)
+    } else {
+        Ok(Invocation::Event(findings(&event)?))
+    }
+}
+
+/// Reads one EventBridge event that is expected to carry findings.
+fn read_intake(payload: &str) -> Result<Intake, IntakeError> {
+    findings(&envelope(payload)?)
+}
+
+type Envelope = EventBridgeEvent<Box<RawValue>>;
+
+fn envelope(payload: &str) -> Result<Envelope, IntakeError> {
+    serde_json::from_str(payload).map_err(|error| IntakeError::malformed("EventBridge event", &error))
+}
+
+fn is_schedule(event: &Envelope) -> bool {
+    event.source == "aws.events" && event.detail_type == "Scheduled Event"
+}
+
+#[derive(Deserialize)]
+struct SecurityHubDetail<'a> {
+    #[serde(default, borrow)]
+    findings: Option<Vec<&'a RawValue>>,
+}
+
+fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
+    let detail = event.detail.get();
+    let named = |error| IntakeError::Finding {
+        detail_type: event.detail_type.clone(),
+        error,
+    };
+    let list = |read: &dyn Fn(&str, &str) -> Result<Finding, FindingError>| {
+        let parsed: SecurityHubDetail<'_> =
+            serde_json::from_str(detail).map_err(|error| IntakeError::malformed("detail", &error))?;
+        let entries = parsed.findings.filter(|entries| !entries.is_empty());
+        let entries = entries.ok_or_else(|| named(FindingError::Missing("detail.findings".to_owned())))?;
+        let each = entries.iter().enumerate();
+        each.map(|(index, entry)| read(entry.get(), &format!("detail.findings[{index}]")).map_err(named))
+            .collect::<Result<Vec<_>, _>>()
+            .map(Intake::Findings)
+    };
+    match (event.source.as_str(), event.detail_type.as_str()) {
+        ("aws.guardduty", "GuardDuty Finding") => Ok(Intake::Findings(vec![from_guardduty(detail).map_err(named)?])),
+        ("aws.securityhub", "Security Hub Findings - Imported") => list(&|entry, at| from_asff(entry, at, false)),
+        ("aws.securityhub", "Security Hub Findings - Custom Action") => list(&|entry, at| from_asff(entry, at, true)),
+        ("aws.securityhub", "Findings Imported V2") => list(&|entry, at| from_ocsf(entry, at)),
+        (source, detail_type) => Ok(Intake::Declined(Reason::new(
+            "other-event",
+            format!("{detail_type:?} of {source:?} carries no finding to act on"),
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = r#"{"version":"0","id":"e","detail-type":"GuardDuty Finding","source":"aws.guardduty","account":"111122223333","time":"2026-11-01T00:00:00Z","region":"us-east-1","resources":[],"detail":{"id":"f","arn":"arn:f","type":"UnauthorizedAccess:EC2/SSHBruteForce","accountId":"111122223333","region":"us-east-1","updatedAt":"2026-11-01T00:00:00Z","severity":2}}"#;
+
+    #[test]
+    fn one_bad_record_fails_alone() {
+        let batch = serde_json::json!({"Records": [
+            {"messageId": "good", "body": BODY},
+            {"messageId": "no-json", "body": "{"},
+            {"messageId": "no-body"},
+            {"messageId": "no-type", "body": BODY.replace("\"type\"", "\"typo\"")},
+        ]});
+        let Ok(Invocation::Batch(messages)) = read(&batch.to_string()) else {
+            panic!("not a batch")
+        };
+        let errors: Vec<_> = messages
+            .iter()
+            .map(|m| m.intake.as_ref().err().map(ToString::to_string))
+            .collect();
+        assert_eq!(errors[0], None);
+        assert!(
+            errors[1].as_ref().unwrap().starts_with("EventBridge event: "),
+            "{errors:?}"
+        );
+        assert_eq!(errors[2].as_deref(), Some("the message has no body"));
+        assert_eq!(errors[3].as_deref(), Some("GuardDuty Finding: detail.type is missing"));
+    }
+
+    #[test]
+    fn forms_are_told_apart() {
+        assert!(matches!(read(BODY), Ok(Invocation::Event(Intake::Findings(_)))));
+        let schedule = r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#;
+        assert!(matches!(read(schedule), Ok(Invocation::Schedule)));
+        let undo = r#"{"undo":"block-ip-0123456789abcdef01234567"}"#;
+        assert!(matches!(read(undo), Ok(Invocation::Command(Command::Undo(_)))));
+        let explain = format!(r#"{{"explain":{BODY}}}"#);
+        assert!(matches!(read(&explain), Ok(Invocation::Command(Command::Explain(_)))));
+        let cloudtrail = r#"{"source":"aws.guardduty","detail-type":"AWS API Call via CloudTrail","detail":{}}"#;
+        assert!(matches!(read(cloudtrail), Ok(Invocation::Event(Intake::Declined(_)))));
+    }
+
+    #[test]
+    fn what_has_no_known_form_is_refused_by_name() {
+        for payload in [
+            "",
+            "[]",
+            "null",
+            "{}",
+            "\"x\"",
+            r#"{"undo":"x"}"#,
+            r#"{"undo":"a","approve":"b"}"#,
+            r#"{"Records":7}"#,
+        ] {
+            assert!(read(payload).is_err(), "{payload}");
+        }
+        assert!(read("{}").unwrap_err().to_string().contains("expected the key Records"));
+    }
+}

@@ -1,0 +1,206 @@
+//! The ledger: what was intended, done, and how to take it back, before it is done.
+//!
+//! It holds two things. A [`Record`] is one matter: a finding version, a target, its outcome, the change with what was
+//! there before. A [`Standing`] entry is what the function holds in place in a scope right now; its scope's entries are
+//! read together, consistently, so that concurrent writers converge on the same state. Both carry a revision, and every
+//! write names the revision it builds on: whoever is behind loses, and looks again.
+
+mod memory;
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+pub use memory::MemoryLedger;
+
+use crate::{
+    clock::Timestamp,
+    failure::Failure,
+    finding::Evidence,
+    ids::RecordId,
+    outcome::{Outcome, Reason},
+};
+
+/// How often something was written; 0 means that it does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// Of what is not there yet.
+    pub const ABSENT: Self = Self(0);
+
+    /// After the next write.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a matter stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Status {
+    /// The change is about to be made; whether it was is to be found out by looking.
+    Intended,
+    /// The change is about to be taken back.
+    Reverting,
+    /// Ended.
+    Settled(Outcome),
+}
+
+/// What a change does, for the reader and for undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// What was there.
+    pub before: Value,
+    /// What is to be there.
+    pub after: Value,
+    /// What takes it back.
+    pub inverse: Value,
+}
+
+/// One matter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its name.
+    pub id: RecordId,
+    /// The revision that was read; a write is refused when there is a newer one.
+    #[serde(skip)]
+    pub revision: Revision,
+    /// The function.
+    pub remediation: String,
+    /// The scope, as the function names it.
+    pub scope: String,
+    /// The target, as the function keeps it.
+    pub target: Value,
+    /// The finding that asked for it.
+    pub evidence: Evidence,
+    /// Where it stands.
+    pub status: Status,
+    /// The change that was made, or is about to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Value>,
+    /// The same for the reader: before, after and inverse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+    /// The change ended by itself: it expired or gave way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released: Option<Reason>,
+    /// The AWS request ids of the writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<String>,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
+
+/// How firmly a standing change is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It shall be in place.
+    Active,
+    /// It is being taken back. Whoever wants it again must write, even if it still looks to be in place.
+    Releasing(Reason),
+    /// An operator took it back: it shall not come again before this time.
+    Held(Timestamp),
+}
+
+/// A change that the function holds in place in a scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing<C> {
+    /// Its target's name within the scope.
+    pub target: String,
+    /// The revision that was read.
+    #[serde(skip)]
+    pub revision: Revision,
+    /// How firmly.
+    pub phase: Phase,
+    /// The record that made it.
+    pub record: RecordId,
+    /// The change.
+    pub change: C,
+}
+
+/// The scope of a remediation, as the ledger names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScopeKey<'a> {
+    /// The function.
+    pub remediation: &'a str,
+    /// The scope.
+    pub scope: &'a str,
+}
+
+/// What is to become of a standing entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandingWrite<C> {
+    /// Put it; `revision` is the one this builds on.
+    Put(Standing<C>),
+    /// Remove it, if it still has this revision.
+    Remove {
+        /// The target's name.
+        target: String,
+        /// The revision that was read.
+        revision: Revision,
+    },
+}
+
+/// A record and a standing entry that are written together or not at all, each only on top of the revision that it
+/// names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<C> {
+    /// The record; `revision` is the one this builds on.
+    pub record: Option<Record>,
+    /// The standing entry.
+    pub standing: Option<StandingWrite<C>>,
+}
+
+/// What became of an [`Entry`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is stored.
+    Stored,
+    /// Somebody wrote since: nothing was stored.
+    Behind,
+}
+
+/// Whose turn it is to make a call that is limited across all instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Ours, now.
+    Ours,
+    /// Taken; free again at this time.
+    At(Timestamp),
+}
+
+/// Where matters are kept. All reads are consistent: what was stored before the call began is seen.
+pub trait Ledger: Send + Sync {
+    /// The records that exist among these, in any order.
+    fn find(&self, ids: &[RecordId]) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
+
+    /// All that is held in this scope.
+    fn standing<C: DeserializeOwned + Send>(
+        &self,
+        scope: ScopeKey<'_>,
+    ) -> impl Future<Output = Result<Vec<Standing<C>>, Failure>> + Send;
+
+    /// Writes each entry by itself, all or nothing within the entry; answers in the order of the entries.
+    fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+    ) -> impl Future<Output = Result<Vec<Written>, Failure>> + Send;
+
+    /// Takes the turn for `key` if nobody took it within the last `every`.
+    fn turn(&self, key: &str, every: Duration, now: Timestamp) -> impl Future<Output = Result<Turn, Failure>> + Send;
+}
+
+/// How long a settled record is kept: the year that auditors ask for, and a month.
+pub const RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);

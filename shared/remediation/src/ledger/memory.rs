@@ -1,0 +1,169 @@
+//! The ledger in memory, with the semantics of the stored one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{Entry, Ledger, Record, Revision, ScopeKey, Standing, StandingWrite, Turn, Written};
+use crate::{
+    clock::Timestamp,
+    failure::{Class, Failure},
+    ids::RecordId,
+};
+
+/// The ledger for tests and for `explain`, which must not write anywhere.
+#[derive(Debug, Default)]
+pub struct MemoryLedger(Mutex<Tables>);
+
+#[derive(Debug, Default)]
+struct Tables {
+    records: BTreeMap<RecordId, Record>,
+    standing: BTreeMap<(String, String), BTreeMap<String, Standing<Value>>>,
+    turns: BTreeMap<String, Timestamp>,
+    writes: u64,
+}
+
+impl MemoryLedger {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every record, in the order of the ids.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        self.tables().records.values().cloned().collect()
+    }
+
+    /// How many entries were stored.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        self.tables().writes
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Failure {
+    Failure::new(Class::Permanent, "ledger", "NotJson", error.to_string())
+}
+
+impl Tables {
+    fn revision(&self, scope: &(String, String), target: &str) -> Revision {
+        self.standing
+            .get(scope)
+            .and_then(|entries| entries.get(target))
+            .map_or(Revision::ABSENT, |held| held.revision)
+    }
+
+    fn is_current(&self, scope: &(String, String), entry: &Entry<Value>) -> bool {
+        let record = entry.record.as_ref().is_none_or(|record| {
+            self.records
+                .get(&record.id)
+                .map_or(Revision::ABSENT, |stored| stored.revision)
+                == record.revision
+        });
+        let standing = match &entry.standing {
+            None => true,
+            Some(StandingWrite::Put(held)) => self.revision(scope, &held.target) == held.revision,
+            Some(StandingWrite::Remove { target, revision }) => self.revision(scope, target) == *revision,
+        };
+        record && standing
+    }
+
+    fn store(&mut self, scope: &(String, String), entry: Entry<Value>) {
+        self.writes += 1;
+        if let Some(mut record) = entry.record {
+            record.revision = record.revision.next();
+            self.records.insert(record.id.clone(), record);
+        }
+        let entries = self.standing.entry(scope.clone()).or_default();
+        match entry.standing {
+            Some(StandingWrite::Put(mut held)) => {
+                held.revision = held.revision.next();
+                entries.insert(held.target.clone(), held);
+            }
+            Some(StandingWrite::Remove { target, .. }) => {
+                entries.remove(&target);
+            }
+            None => {}
+        }
+    }
+}
+
+fn erase<C: Serialize>(entry: &Entry<C>) -> Result<Entry<Value>, Failure> {
+    let standing = match &entry.standing {
+        None => None,
+        Some(StandingWrite::Remove { target, revision }) => Some(StandingWrite::Remove {
+            target: target.clone(),
+            revision: *revision,
+        }),
+        Some(StandingWrite::Put(held)) => Some(StandingWrite::Put(Standing {
+            target: held.target.clone(),
+            revision: held.revision,
+            phase: held.phase.clone(),
+            record: held.record.clone(),
+            change: serde_json::to_value(&held.change).map_err(|error| not_json(&error))?,
+        })),
+    };
+    Ok(Entry {
+        record: entry.record.clone(),
+        standing,
+    })
+}
+
+impl Ledger for MemoryLedger {
+    async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
+        let tables = self.tables();
+        Ok(ids.iter().filter_map(|id| tables.records.get(id).cloned()).collect())
+    }
+
+    async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
+        let key = (scope.remediation.to_owned(), scope.scope.to_owned());
+        let tables = self.tables();
+        let held = tables.standing.get(&key).into_iter().flat_map(BTreeMap::values);
+        held.map(|held| {
+            Ok(Standing {
+                target: held.target.clone(),
+                revision: held.revision,
+                phase: held.phase.clone(),
+                record: held.record.clone(),
+                change: C::deserialize(&held.change).map_err(|error| not_json(&error))?,
+            })
+        })
+        .collect()
+    }
+
+    async fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+    ) -> Result<Vec<Written>, Failure> {
+        let key = (scope.remediation.to_owned(), scope.scope.to_owned());
+        let erased = entries.iter().map(erase).collect::<Result<Vec<_>, _>>()?;
+        let mut tables = self.tables();
+        let mut written = Vec::with_capacity(erased.len());
+        for entry in erased {
+            if tables.is_current(&key, &entry) {
+                tables.store(&key, entry);
+                written.push(Written::Stored);
+            } else {
+                written.push(Written::Behind);
+            }
+        }
+        Ok(written)
+    }
+
+    async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
+        let mut tables = self.tables();
+        match tables.turns.get(key) {
+            Some(free) if *free > now => Ok(Turn::At(*free)),
+            _ => {
+                tables.turns.insert(key.to_owned(), now + every);
+                Ok(Turn::Ours)
+            }
+        }
+    }
+}

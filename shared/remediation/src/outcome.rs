@@ -1,0 +1,105 @@
+//! How a matter ends, and why.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// Why something was not done, or not by us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// A stable word for counting and filtering, such as `protected-address`.
+    pub code: String,
+    /// The explanation for a reader.
+    pub text: String,
+}
+
+impl Reason {
+    /// A reason.
+    pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.text, self.code)
+    }
+}
+
+/// How a matter ended. A finding may hold several matters: one per target and scope.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub enum Outcome {
+    /// The change was made, and read back.
+    Remediated(Reason),
+    /// The state was already as it should be; nothing was written.
+    AlreadyInPlace(Reason),
+    /// Dry run: this is what would have been done.
+    WouldRemediate(Reason),
+    /// The plan waits for an operator's word.
+    AwaitingApproval(Reason),
+    /// Not done, by rule.
+    Declined(Reason),
+    /// Not done here: a person has to.
+    Escalated(Reason),
+    /// Tried, and not achieved. It is retried by redelivery and ends in the dead-letter queue.
+    Failed(Failure),
+    /// The change was reverted, and read back.
+    Undone(Reason),
+}
+
+impl Outcome {
+    /// The outcome's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Remediated(_) => "Remediated",
+            Self::AlreadyInPlace(_) => "AlreadyInPlace",
+            Self::WouldRemediate(_) => "WouldRemediate",
+            Self::AwaitingApproval(_) => "AwaitingApproval",
+            Self::Declined(_) => "Declined",
+            Self::Escalated(_) => "Escalated",
+            Self::Failed(_) => "Failed",
+            Self::Undone(_) => "Undone",
+        }
+    }
+
+    /// The explanation.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match self {
+            Self::Remediated(reason)
+            | Self::AlreadyInPlace(reason)
+            | Self::WouldRemediate(reason)
+            | Self::AwaitingApproval(reason)
+            | Self::Declined(reason)
+            | Self::Escalated(reason)
+            | Self::Undone(reason) => reason.to_string(),
+            Self::Failed(failure) => failure.to_string(),
+        }
+    }
+
+    /// Whether a redelivery of the same finding version has nothing left to do. A plan that was only shown, a refusal
+    /// whose ground may have gone and a failure are looked at again.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Remediated(_) | Self::AlreadyInPlace(_) | Self::Undone(_))
+    }
+
+    /// Whether the message must be delivered again.
+    #[must_use]
+    pub fn needs_redelivery(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name(), self.why())
+    }
+}

@@ -1,0 +1,51 @@
+//! What a remediation decides: per request a decision, for the whole scope at most one write.
+
+use crate::outcome::Reason;
+
+/// A change made, or taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<C> {
+    /// Make the change.
+    Make(C),
+    /// Take the change back.
+    Revert(C),
+}
+
+/// What is to be done about one request, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<C> {
+    /// Do this.
+    Act(Step<C>, Reason),
+    /// The state is already as it should be.
+    InPlace(Reason),
+    /// By rule, nothing.
+    Decline(Reason),
+    /// A person has to look.
+    Escalate(Reason),
+}
+
+/// What a scope needs beside the requests: a standing change that has expired, gives way, or has gone missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upkeep<C> {
+    /// The target whose standing change this is about.
+    pub target: String,
+    /// The step. `Make` puts a change back, or notes a new one that no finding asked for.
+    pub step: Step<C>,
+    /// Why.
+    pub reason: Reason,
+    /// Whether the state already shows the step's effect, so that only the ledger is behind.
+    pub in_place: bool,
+}
+
+/// The whole decision for one scope.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<C, W> {
+    /// One decision per request, in the order of the requests.
+    pub decisions: Vec<Decision<C>>,
+    /// What else is due.
+    pub upkeep: Vec<Upkeep<C>>,
+    /// The one write that brings the scope to the planned state; `None` when it is there already.
+    pub write: Option<W>,
+    /// Measures of the scope for the metrics, such as its occupancy: name and value.
+    pub gauges: Vec<(&'static str, f64)>,
+}

@@ -1,0 +1,144 @@
+//! What a remediation is: the part that differs from function to function.
+
+use std::{fmt::Display, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    clock::Timestamp,
+    failure::Failure,
+    finding::{Evidence, Finding},
+    ledger::{Image, Standing},
+    outcome::Reason,
+    plan::Plan,
+};
+
+/// What a finding asks of a remediation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim<T> {
+    /// To act on these.
+    Targets(Vec<T>),
+    /// Nothing, and why.
+    Declined(Reason),
+}
+
+/// One target of a scope, with what asks for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a, T> {
+    /// The target.
+    pub target: &'a T,
+    /// What is asked.
+    pub ask: Ask<'a>,
+}
+
+/// What is asked of a target.
+#[derive(Debug, Clone, Copy)]
+pub enum Ask<'a> {
+    /// To remediate it, because of these, oldest first.
+    Remediate(&'a [&'a Evidence]),
+    /// To take back what stands.
+    Undo,
+}
+
+/// All that a decision rests on. Nothing else may enter it.
+#[derive(Debug)]
+pub struct View<'a, R: Remediation> {
+    /// The time.
+    pub now: Timestamp,
+    /// The scope.
+    pub scope: &'a R::Scope,
+    /// What is asked; no target twice.
+    pub requests: &'a [Request<'a, R::Target>],
+    /// What AWS says.
+    pub state: &'a R::State,
+    /// What the ledger says that we hold here.
+    pub standing: &'a [Standing<R::Change>],
+}
+
+/// A limit that all instances share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pace {
+    /// What is limited.
+    pub key: String,
+    /// One write in this time.
+    pub every: Duration,
+}
+
+/// What the engine has cleared for writing: recorded, in turn, and not a dry run. Only the engine can make one, and
+/// without one no [`Remediation::apply`] can be called.
+#[derive(Debug)]
+pub struct Approved<W>(W);
+
+impl<W> Approved<W> {
+    pub(crate) fn new(write: W) -> Self {
+        Self(write)
+    }
+
+    /// What is to be written.
+    pub fn write(&self) -> &W {
+        &self.0
+    }
+}
+
+/// What AWS answered to a write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// The request id, for CloudTrail.
+    pub request_id: Option<String>,
+}
+
+/// One kind of remediation.
+///
+/// `claim`, `guard` and `decide` are pure: the same arguments give the same answer. `observe` reads, `apply` writes what
+/// `decide` planned, and neither decides anything.
+pub trait Remediation: Send + Sync {
+    /// The function's name, as in its folder, its records and its metrics.
+    const NAME: &'static str;
+
+    /// What is acted on. Its text is its name within the scope.
+    type Target: Display + Clone + Serialize + DeserializeOwned + Send + Sync;
+    /// What one write covers. Its text names it in the ledger.
+    type Scope: Display + Clone + Ord + Send + Sync;
+    /// What AWS says of a scope, with what a conditional write needs.
+    type State: Send + Sync;
+    /// What is done to a target, with all that taking it back needs.
+    type Change: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+    /// The one write that brings a scope to the planned state.
+    type Write: Send + Sync;
+
+    /// Which targets this finding asks to act on.
+    fn claim(&self, finding: &Finding) -> Claim<Self::Target>;
+
+    /// Why this target must not be touched, whatever a finding says.
+    fn guard(&self, target: &Self::Target) -> Option<Reason>;
+
+    /// The scopes in which a target is dealt with.
+    fn scopes(&self, target: &Self::Target) -> Vec<Self::Scope>;
+
+    /// The scopes that the schedule looks after.
+    fn all_scopes(&self) -> Vec<Self::Scope>;
+
+    /// The limit on writes to this scope.
+    fn pace(&self, scope: &Self::Scope) -> Option<Pace>;
+
+    /// Reads the scope.
+    fn observe(&self, scope: &Self::Scope) -> impl Future<Output = Result<Self::State, Failure>> + Send;
+
+    /// Decides on every request, and on the scope as a whole.
+    fn decide(&self, view: &View<'_, Self>) -> Plan<Self::Change, Self::Write>
+    where
+        Self: Sized;
+
+    /// Writes. Conditional on the state that the plan was made from: if it has changed, a conflict.
+    fn apply(
+        &self,
+        scope: &Self::Scope,
+        write: &Approved<Self::Write>,
+    ) -> impl Future<Output = Result<Receipt, Failure>> + Send;
+
+    /// The change for the reader.
+    fn image(&self, scope: &Self::Scope, change: &Self::Change) -> Image;
+
+    /// Until when a change that an operator took back must not come again; `None`: it may at once.
+    fn hold_after_undo(&self, change: &Self::Change, now: Timestamp) -> Option<Timestamp>;
+}

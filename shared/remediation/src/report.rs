@@ -1,0 +1,40 @@
+//! What was done is told: to Security Hub, the metrics and the log. Telling never changes an outcome.
+
+use serde::Serialize;
+
+use crate::{finding::Evidence, ids::RecordId, outcome::Outcome};
+
+/// What became of one target of one finding.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The record, to undo or to look up.
+    pub record: RecordId,
+    /// The scope.
+    pub scope: String,
+    /// The target.
+    pub target: String,
+    /// The finding.
+    #[serde(skip)]
+    pub evidence: Evidence,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Measures of one run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Gauges(pub Vec<(&'static str, f64)>);
+
+/// Where reports go.
+pub trait Reporter: Send + Sync {
+    /// Tells what became of these. What cannot be told is logged, and counted.
+    fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges)
+    -> impl Future<Output = ()> + Send;
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    async fn report(&self, _: &'static str, _: &[Report], _: &Gauges) {}
+}
