@@ -183,6 +183,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             evidence: record.evidence.clone(),
             kind,
             refused: None,
+            answered: false,
             record: Some(record),
             outcome: None,
             replayed: false,
@@ -269,6 +270,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                                 evidence: evidence.clone(),
                                 kind: Kind::Remediate { approved: false },
                                 refused: self.refuse_target(&finding, &target),
+                            answered: finding.answered,
                                 record: None,
                                 outcome: None,
                                 replayed: false,
@@ -285,17 +287,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .collect()
     }
 
-    /// Guardrails on the finding as a whole. These leave no record: the answer to our own report, for one, carries the
-    /// very finding version whose record says what was done.
+    /// Guardrails on the finding as a whole. These leave a line in the log, and no record.
     fn refuse_finding(&self, finding: &Finding) -> Option<Reason> {
         if self.policy.mode == Mode::Off {
             return Some(Reason::new("off", "the function is switched off"));
         }
-        let status = finding.handled.as_ref()?;
-        Some(Reason::new(
-            "handled",
-            format!("its workflow status is {status}, not NEW"),
-        ))
+        finding.suppressed.then(|| Reason::new("suppressed", "the finding is suppressed in Security Hub"))
     }
 
     fn refuse_target(&self, finding: &Finding, target: &R::Target) -> Option<Reason> {

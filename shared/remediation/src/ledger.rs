@@ -202,5 +202,27 @@ pub trait Ledger: Send + Sync {
     fn turn(&self, key: &str, every: Duration, now: Timestamp) -> impl Future<Output = Result<Turn, Failure>> + Send;
 }
 
+impl<L: Ledger> Ledger for std::sync::Arc<L> {
+    async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
+        L::find(self, ids).await
+    }
+
+    async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
+        L::standing(self, scope).await
+    }
+
+    async fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+    ) -> Result<Vec<Written>, Failure> {
+        L::write(self, scope, entries).await
+    }
+
+    async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
+        L::turn(self, key, every, now).await
+    }
+}
+
 /// How long a settled record is kept: the year that auditors ask for, and a month.
 pub const RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);

@@ -1,1 +1,14 @@
-//! Under construction.
+//! Doubles that behave like the AWS services where the tests rest on it, and break when told to.
+//!
+//! They keep the services' semantics (lock tokens, limits, refusals); what is canned is only when they fail.
+
+mod clock;
+pub mod events;
+mod fault;
+mod ledger;
+mod waf;
+
+pub use clock::TokioClock;
+pub use fault::{Fault, Faults};
+pub use ledger::FaultyLedger;
+pub use waf::{IpSetContents, WafDouble};

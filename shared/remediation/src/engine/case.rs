@@ -29,6 +29,8 @@ pub(super) struct Case<R: Remediation> {
     pub(super) kind: Kind,
     /// A guardrail's answer.
     pub(super) refused: Option<Reason>,
+    /// Security Hub shows that somebody dealt with the finding; if the ledger knows this version, that was us.
+    pub(super) answered: bool,
     /// As last read from or written to the ledger.
     pub(super) record: Option<Record>,
     /// Set once, when it is in the ledger; or when it cannot be.
@@ -45,8 +47,15 @@ impl<R: Remediation> Case<R> {
     }
 
     /// Takes what the ledger knows. An outcome that is final is adopted.
+    ///
+    /// Each of our reports to Security Hub comes back as an event with the same version of the finding; acting on that
+    /// one again would go round for ever. A later version means that the attacker is back, whatever the workflow says.
     pub(super) fn recall(&mut self, record: Record) {
-        if let Status::Settled(outcome) = &record.status
+        if self.answered {
+            let reason = Reason::new("answered", "this version of the finding has been dealt with");
+            self.outcome = Some(Outcome::Declined(reason));
+            self.replayed = true;
+        } else if let Status::Settled(outcome) = &record.status
             && outcome.is_final()
             && self.kind != Kind::Undo
         {

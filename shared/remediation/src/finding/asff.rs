@@ -90,13 +90,12 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
     } else {
         Detail::Other(format!("Security Hub product {product}"))
     };
+    let workflow = raw.workflow.as_ref().and_then(|workflow| workflow.status.as_deref());
     Ok(Finding {
         archived: raw.record_state.as_deref() == Some("ARCHIVED") || fields.get("archived") == Some("true"),
         sample: raw.title.is_some_and(|title| title.starts_with("[SAMPLE]")) || fields.sample(),
-        handled: raw
-            .workflow
-            .and_then(|workflow| workflow.status)
-            .filter(|status| status != "NEW" && !by_operator),
+        answered: !by_operator && matches!(workflow, Some("NOTIFIED" | "RESOLVED")),
+        suppressed: !by_operator && workflow == Some("SUPPRESSED"),
         evidence: Evidence {
             id: FindingId::new(&id),
             version: FindingVersion::new(updated_at),

@@ -248,7 +248,8 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
         archived: service.archived.unwrap_or(false),
         sample: raw.title.is_some_and(|title| title.starts_with("[SAMPLE]"))
             || service.additional_info.is_some_and(|info| says_sample(info.get())),
-        handled: None,
+        answered: false,
+        suppressed: false,
         detail: Detail::Threat(Threat {
             role: service.role.as_deref().and_then(read_role),
             action,

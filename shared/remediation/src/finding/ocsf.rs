@@ -22,8 +22,6 @@ struct Raw {
     #[serde(default, deserialize_with = "lenient::text")]
     severity: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
-    status: Option<String>,
-    #[serde(default, deserialize_with = "lenient::text")]
     status_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
     evidences: Vec<RawEvidence>,
@@ -157,20 +155,13 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
     } else {
         Detail::Other(format!("Security Hub product {product}"))
     };
-    let is_new = raw.status_id.as_deref() == Some("1")
-        || (raw.status_id.is_none()
-            && raw
-                .status
-                .as_deref()
-                .is_none_or(|status| status.eq_ignore_ascii_case("new")));
+    // OCSF: 1 new, 2 in progress, 3 suppressed, 4 resolved.
+    let status = raw.status_id.as_deref().unwrap_or_default();
     Ok(Finding {
         archived: false,
         sample: info.title.is_some_and(|title| title.starts_with("[SAMPLE]")),
-        handled: if is_new {
-            None
-        } else {
-            Some(raw.status.or(raw.status_id).unwrap_or_default())
-        },
+        answered: matches!(status, "2" | "4"),
+        suppressed: status == "3",
         evidence: Evidence {
             version: FindingVersion::new(updated.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
             kind,

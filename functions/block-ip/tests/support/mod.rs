@@ -1,0 +1,118 @@
+//! `block-ip` on the doubles of the testkit.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{sync::Arc, time::Duration};
+
+use block_ip::{BlockIp, Contents, IpSet, IpSets, Replacement, Settings};
+use ipnet::IpNet;
+use remediation::{
+    Approved, Receipt,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{BatchSummary, Engine},
+    failure::Failure,
+    intake::{self, Invocation, Message},
+    ledger::MemoryLedger,
+    report::Silent,
+    settings::SettingsReader,
+};
+use serde_json::Value;
+use testkit::{Faults, FaultyLedger, TokioClock, WafDouble};
+
+/// Shared by all instances of a test, as AWS is.
+#[derive(Debug, Clone, Default)]
+pub struct Waf(pub Arc<WafDouble>);
+
+impl IpSets for Waf {
+    async fn get(&self, set: &IpSet) -> Result<Contents, Failure> {
+        tokio::task::yield_now().await;
+        let found = self.0.get(&set.to_string())?;
+        Ok(Contents { addresses: found.addresses, lock_token: found.lock_token, description: None })
+    }
+
+    async fn update(&self, set: &IpSet, replacement: &Approved<Replacement>) -> Result<Receipt, Failure> {
+        tokio::task::yield_now().await;
+        let replacement = replacement.write();
+        self.0.update(&set.to_string(), &replacement.addresses, &replacement.lock_token)?;
+        Ok(Receipt { request_id: Some("request".to_owned()) })
+    }
+}
+
+pub type Instance = Engine<BlockIp<Waf>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+
+/// AWS and the ledger, before which any number of instances stand.
+#[derive(Debug)]
+pub struct World {
+    pub waf: Waf,
+    pub ledger: Arc<MemoryLedger>,
+    pub clock: TokioClock,
+}
+
+pub const V4: &str = "REGIONAL/IPV4/blocked-v4";
+pub const V6: &str = "REGIONAL/IPV6/blocked-v6";
+pub const DEFAULTS: &[(&str, &str)] = &[
+    ("MODE", "enforce"),
+    ("BLOCK_IPV4_SETS", "blocked-v4|id-4|REGIONAL"),
+    ("BLOCK_IPV6_SETS", "blocked-v6|id-6|REGIONAL"),
+    ("ALLOW_LIST", "203.0.113.0/28"),
+];
+
+impl World {
+    pub fn new() -> Self {
+        let start = Timestamp::from_timestamp(1_790_000_000, 0).unwrap();
+        Self { waf: Waf::default(), ledger: Arc::default(), clock: TokioClock::starting_at(start) }
+    }
+
+    pub fn instance(&self) -> Instance {
+        self.instance_with(&[], Faults::default())
+    }
+
+    /// Settings beside, or instead of, the defaults.
+    pub fn instance_with(&self, settings: &[(&str, &str)], faults: Faults) -> Instance {
+        let all = DEFAULTS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+        Engine {
+            policy: settings.policy,
+            remediation: BlockIp::new(self.waf.clone(), settings),
+            ledger: FaultyLedger::new(Arc::clone(&self.ledger), faults),
+            reporter: Silent,
+            clock: self.clock,
+        }
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_secs(57), self.clock.now())
+    }
+
+    pub fn v4(&self) -> Vec<String> {
+        texts(&self.waf.0.contents(V4).addresses)
+    }
+}
+
+pub fn texts(nets: &[IpNet]) -> Vec<String> {
+    let mut texts: Vec<_> = nets.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts
+}
+
+/// The messages of an SQS batch, through intake.
+pub fn messages(bodies: &[(String, Value)]) -> Vec<Message> {
+    let batch = testkit::events::sqs_batch(bodies.iter().map(|(id, body)| (id.as_str(), body.to_string())));
+    match intake::read(&batch.to_string()).unwrap() {
+        Invocation::Batch(messages) => messages,
+        other => panic!("not a batch: {other:?}"),
+    }
+}
+
+pub async fn deliver(instance: &Instance, world: &World, bodies: &[(String, Value)]) -> BatchSummary {
+    instance.batch(messages(bodies), world.deadline()).await
+}
+
+pub fn attack(id: &str, seen: Timestamp, address: &str, severity: f64) -> (String, Value) {
+    let attack = testkit::events::Attack { id, seen, address, severity };
+    (format!("message-{id}"), testkit::events::brute_force(&attack))
+}
+
+/// What each target ended as: target, outcome, code or class.
+pub fn outcomes(summary: &remediation::engine::Summary) -> Vec<String> {
+    summary.outcomes.iter().map(|report| format!("{} {}", report.target, report.outcome)).collect()
+}

@@ -1,0 +1,60 @@
+//! What goes wrong, call by call.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use remediation::failure::{Class, Failure};
+
+/// What happens to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It is throttled.
+    Throttled,
+    /// The service fails before it does anything.
+    Before,
+    /// It is carried out, and the answer is lost.
+    After,
+    /// It is refused for want of permission.
+    Denied,
+}
+
+impl Fault {
+    /// The failure that the caller sees, if any.
+    #[must_use]
+    pub fn failure(self, operation: &str) -> Option<Failure> {
+        let (class, code) = match self {
+            Self::None => return None,
+            Self::Throttled => (Class::Throttled, "ThrottlingException"),
+            Self::Before => (Class::Transient, "InternalServerError"),
+            Self::After => (Class::Transient, "Timeout"),
+            Self::Denied => (Class::Denied, "AccessDeniedException"),
+        };
+        Some(Failure::new(class, operation, code, "injected"))
+    }
+}
+
+/// The faults of the coming calls, in order; none after the last.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<VecDeque<Fault>>);
+
+impl Faults {
+    /// These, in this order.
+    #[must_use]
+    pub fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self(Mutex::new(faults.into_iter().collect()))
+    }
+
+    /// The fault of this call.
+    pub fn next(&self) -> Fault {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Fault::None)
+    }
+
+    /// Replaces what was planned.
+    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults.into_iter().collect();
+    }
+}
