@@ -1,0 +1,168 @@
+//! The local cloud: AWS emulators on loopback, for `cargo demo`, the tests and the benchmarks.
+//!
+//! Two emulators run side by side, since neither has everything: *ministack* has SQS, DynamoDB, EventBridge, IAM with enforcement,
+//! CloudFormation with the SAM transform, and a Lambda that runs real binaries without Docker; *moto* has AWS WAF with working
+//! lock tokens, and Security Hub. What moto lacks of these two is added by `python/aws_extensions.py`, which is ours and
+//! not AWS's, and checks every request and answer against the service model.
+//!
+//! Nothing is needed but Python 3.10 with its `venv` module and a package registry: [`LocalCloud::start`] makes a virtual environment
+//! under `target/local-cloud` from hash-pinned requirements. Everything listens on 127.0.0.1 only, and ends with this process,
+//! however it ends.
+
+mod aws;
+mod emulators;
+mod extension;
+mod python;
+mod stack;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+
+pub use aws::{CallError, Service};
+pub use extension::{Extension, RecordedCall};
+pub use stack::{Deployment, Resource};
+
+/// The Region of everything that does not say another.
+pub const REGION: &str = "us-east-1";
+/// The account that both emulators are.
+pub const ACCOUNT: &str = "123456789012";
+
+/// The running emulators. They end when it is dropped, and also when the process ends without dropping it.
+#[derive(Debug)]
+pub struct LocalCloud {
+    emulators: emulators::Emulators,
+    client: aws::Client,
+}
+
+impl LocalCloud {
+    /// Starts the emulators on free ports and returns when both answer.
+    ///
+    /// The first start on a machine downloads them, which takes a minute or two; later ones take about a second. `progress` is told what is
+    /// being waited for. Fails with what to install where Python is missing, and with the last lines of its log where an
+    /// emulator ends.
+    pub fn start(progress: &dyn Fn(&str)) -> Result<Self> {
+        let python = python::emulators(progress)?;
+        progress("starting the local cloud");
+        let client = aws::Client::new();
+        let emulators = emulators::Emulators::start(&python, &client)?;
+        Ok(Self { emulators, client })
+    }
+
+    /// Where every service but AWS WAF and Security Hub is: ministack.
+    pub fn endpoint(&self) -> &str {
+        &self.emulators.endpoint
+    }
+
+    /// Where AWS WAF and Security Hub are: moto with our extension.
+    pub fn waf_endpoint(&self) -> &str {
+        &self.emulators.waf_endpoint
+    }
+
+    /// Where the emulators' logs are.
+    pub fn logs(&self) -> &Path {
+        &self.emulators.run
+    }
+
+    /// The environment that makes an AWS SDK use the local cloud, as its root user.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let fixed = [
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", REGION),
+        ];
+        let fixed = fixed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.endpoints().into_iter().chain(fixed).collect()
+    }
+
+    /// The endpoints alone, which is what a deployed function needs: it has its role's own credentials.
+    fn endpoints(&self) -> [(String, String); 3] {
+        [
+            ("AWS_ENDPOINT_URL".to_owned(), self.endpoint().to_owned()),
+            ("AWS_ENDPOINT_URL_WAFV2".to_owned(), self.waf_endpoint().to_owned()),
+            (
+                "AWS_ENDPOINT_URL_SECURITYHUB".to_owned(),
+                self.waf_endpoint().to_owned(),
+            ),
+        ]
+    }
+
+    /// Makes one signed call in [`REGION`], such as `call(Service::Sqs, "SendMessage", &json!({…}))`.
+    pub fn call(&self, service: Service, operation: &str, body: &Value) -> Result<Value, CallError> {
+        self.call_in(REGION, service, operation, body)
+    }
+
+    /// Makes one signed call in another Region.
+    pub fn call_in(&self, region: &str, service: Service, operation: &str, body: &Value) -> Result<Value, CallError> {
+        let endpoint = if service == Service::Wafv2 {
+            self.waf_endpoint()
+        } else {
+            self.endpoint()
+        };
+        self.client.call(endpoint, region, service, operation, body)
+    }
+
+    /// Invokes a function and waits for its answer. An error of the function itself is [`CallError::Function`].
+    pub fn invoke(&self, function: &str, payload: &Value) -> Result<Value, CallError> {
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        self.client
+            .rest(self.endpoint(), REGION, "lambda", "POST", &path, Some(payload))
+    }
+
+    /// Makes one signed call of Lambda's REST API, such as `lambda("GET", "/2015-03-31/functions/", None)`.
+    pub fn lambda(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        self.client.rest(self.endpoint(), REGION, "lambda", method, path, body)
+    }
+
+    /// Makes one signed call of Security Hub's REST API, such as `security_hub("PATCH", "/findings/batchupdate", Some(&body))`.
+    pub fn security_hub(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
+        self.client
+            .rest(self.waf_endpoint(), REGION, "securityhub", method, path, body)
+    }
+
+    /// The controls of our extension: AWS WAF's limit, and the calls that AWS WAF and Security Hub got.
+    pub fn extension(&self) -> Extension<'_> {
+        Extension {
+            client: &self.client,
+            endpoint: self.waf_endpoint(),
+        }
+    }
+
+    /// Deploys a SAM template, or deploys it again with other parameters, and reads every resource back.
+    ///
+    /// `binaries` gives each function's binary by the name that the template knows: `BuildProperties.Binary`, the last part
+    /// of `CodeUri`, or the logical id. They run under the function's own role, whose permissions are enforced.
+    ///
+    /// AWS WAF's resources are created at moto from the template's properties, and stay as they are when the stack is deployed again.
+    /// Fails for a type that the emulators cannot create and for a resource that cannot be read back.
+    pub fn deploy(
+        &self,
+        template: &Path,
+        stack: &str,
+        binaries: &[(&str, &Path)],
+        parameters: &[(&str, &str)],
+    ) -> Result<Deployment> {
+        stack::deploy(self, template, stack, binaries, parameters, None)
+    }
+
+    /// Writes the template so that a real `sam deploy` can deploy it to [`endpoint`](Self::endpoint): with AWS WAF's resources created and
+    /// replaced by what CloudFormation would give for them, and with the functions' code uploaded. Returns only those resources.
+    pub fn prepare(
+        &self,
+        template: &Path,
+        stack: &str,
+        binaries: &[(&str, &Path)],
+        parameters: &[(&str, &str)],
+        prepared: &Path,
+    ) -> Result<Deployment> {
+        stack::deploy(self, template, stack, binaries, parameters, Some(prepared))
+    }
+
+    /// The path of `cargo-lambda`, which is installed beside the emulators when it is first asked for (500 MB, most of it the Zig linker).
+    ///
+    /// Its folder must come first in `PATH` when it builds, so that it finds Zig.
+    pub fn cargo_lambda(progress: &dyn Fn(&str)) -> Result<PathBuf> {
+        python::cargo_lambda(progress)
+    }
+}
