@@ -1,2 +1,38 @@
-//! Under construction.
-fn main() {}
+//! The developer's commands: `cargo demo`, and `cargo xtask` with the others.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to a person")]
+
+mod build;
+mod cloud;
+mod demo;
+mod screen;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  demo     deploys the application to the local cloud, attacks it, and shows what happens
+  cloud    keeps the local cloud running with the application deployed, for cargo lambda watch
+  deploy TEMPLATE ARCHITECTURE
+           deploys what `sam build` has built with `sam deploy` to the local cloud, and reads it back";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["demo"] => demo::run(),
+        ["cloud"] => cloud::hold(),
+        ["deploy", template, architecture] => cloud::sam_deploy(template, architecture),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
 
         if let Some(until) = self.held.get(target.as_str()) {
             return Decision::Decline(Reason::new(
-                "undone",
+                Reason::UNDONE,
                 format!("an operator unblocked {address}; that holds until {}", minute(*until)),
             ));
         }
@@ -244,9 +244,10 @@ impl<'a> Draft<'a> {
         match self.ending.get(&target) {
             Some((block, _)) if self.is_gone(block) => Decision::InPlace(reason),
             Some((block, _)) => Decision::Act(Step::Revert(block.clone()), reason),
-            None if self.held.contains_key(target.as_str()) => {
-                Decision::Decline(Reason::new("undone", format!("{target} has been unblocked already")))
-            }
+            None if self.held.contains_key(target.as_str()) => Decision::Decline(Reason::new(
+                Reason::UNDONE,
+                format!("{target} has been unblocked already"),
+            )),
             None => Decision::Decline(Reason::new(
                 "not-standing",
                 format!("no block of {target} stands any more"),

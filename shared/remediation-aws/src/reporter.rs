@@ -140,19 +140,20 @@ struct HubAnswer {
 /// One answer per finding. A finding is resolved only if every one of its targets is; a dry run and a refusal say nothing
 /// there: an update is sent back to us as an event, and a finding that stays NEW would then go round for ever.
 fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, HubAnswer)> {
-    let mut findings: BTreeMap<&str, Vec<&Report>> = BTreeMap::new();
-    for report in reports
-        .iter()
-        .filter(|report| report.evidence.channel != Channel::GuardDuty)
-    {
-        findings.entry(report.evidence.id.as_str()).or_default().push(report);
+    let mut findings: BTreeMap<&Channel, Vec<&Report>> = BTreeMap::new();
+    for report in reports {
+        for channel in report.channels.iter().filter(|channel| **channel != Channel::GuardDuty) {
+            findings.entry(channel).or_default().push(report);
+        }
     }
     let is_news = |report: &&&Report| !matches!(report.outcome, Outcome::WouldRemediate(_) | Outcome::Declined(_));
     findings
-        .into_values()
-        .filter_map(|reports| {
+        .into_iter()
+        .filter_map(|(channel, reports)| {
             let news: Vec<_> = reports.iter().filter(is_news).collect();
-            let first = news.first()?;
+            if news.is_empty() {
+                return None;
+            }
             let is_done =
                 |report: &&&&Report| matches!(report.outcome, Outcome::Remediated(_) | Outcome::AlreadyInPlace(_));
             let lines: Vec<_> = news
@@ -164,7 +165,7 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
                 .take(NOTE)
                 .collect();
             let is_resolved = news.iter().filter(is_done).count() == reports.len();
-            Some((&first.evidence.channel, HubAnswer { note, is_resolved }))
+            Some((channel, HubAnswer { note, is_resolved }))
         })
         .collect()
 }

@@ -177,17 +177,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let scope =
             scope.ok_or_else(|| refuse("NoSuchScope", format!("{} is not configured any more", record.scope)))?;
         let case = Case {
-            id: record.id.clone(),
-            key: target.to_string(),
-            target,
-            evidence: record.evidence.clone(),
-            kind,
-            refused: None,
-            answered: false,
-            record: Some(record),
-            outcome: None,
-            replayed: false,
             messages: vec![0],
+            record: Some(record.clone()),
+            ..Case::new(record.id, target, record.evidence, kind)
         };
         Ok(self
             .settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
@@ -259,23 +251,18 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             &evidence.id,
                             &evidence.version,
                         );
+                        let kind = Kind::Remediate { approved: false };
                         let case = cases
                             .entry(scope)
                             .or_default()
                             .entry(id.clone())
                             .or_insert_with(|| Case {
-                                id,
-                                key: target.to_string(),
-                                target: target.clone(),
-                                evidence: evidence.clone(),
-                                kind: Kind::Remediate { approved: false },
                                 refused: self.refuse_target(&finding, &target),
-                            answered: finding.answered,
-                                record: None,
-                                outcome: None,
-                                replayed: false,
-                                messages: Vec::new(),
+                                answered: finding.answered,
+                                ..Case::new(id, target.clone(), evidence.clone(), kind)
                             });
+                        case.answered &= finding.answered;
+                        case.channels.insert(evidence.channel.clone());
                         case.messages.push(message);
                     }
                 }
@@ -292,7 +279,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if self.policy.mode == Mode::Off {
             return Some(Reason::new("off", "the function is switched off"));
         }
-        finding.suppressed.then(|| Reason::new("suppressed", "the finding is suppressed in Security Hub"))
+        finding
+            .suppressed
+            .then(|| Reason::new("suppressed", "the finding is suppressed in Security Hub"))
     }
 
     fn refuse_target(&self, finding: &Finding, target: &R::Target) -> Option<Reason> {
@@ -339,7 +328,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.unsettled.push(format!("{scope}: {failure}"));
             }
             for case in cases {
-                let replayed = case.replayed;
+                let (replayed, is_news) = (case.replayed, case.is_news());
                 let messages = case.messages.clone();
                 let Some(report) = case.into_report(&scope) else {
                     continue;
@@ -348,7 +337,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 if report.outcome.needs_redelivery() {
                     redeliver.extend(messages);
                 }
-                if !replayed {
+                if is_news {
                     news.push(report.clone());
                 }
                 summary.outcomes.push(report);

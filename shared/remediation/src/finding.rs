@@ -75,7 +75,7 @@ impl fmt::Display for Severity {
 }
 
 /// The way by which a finding came, and how to answer on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "via")]
 pub enum Channel {
     /// Straight from GuardDuty; there is nobody to answer to.

@@ -16,6 +16,10 @@ pub struct Reason {
 }
 
 impl Reason {
+    /// The code of a refusal because an operator took the change back. It is final for every finding version that met
+    /// it: once the hold is over only newer findings may bring the change again.
+    pub const UNDONE: &str = "undone";
+
     /// A reason.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -88,7 +92,11 @@ impl Outcome {
     /// whose ground may have gone and a failure are looked at again.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::Remediated(_) | Self::AlreadyInPlace(_) | Self::Undone(_))
+        match self {
+            Self::Remediated(_) | Self::AlreadyInPlace(_) | Self::Undone(_) => true,
+            Self::Declined(reason) => reason.code == Reason::UNDONE,
+            Self::WouldRemediate(_) | Self::AwaitingApproval(_) | Self::Escalated(_) | Self::Failed(_) => false,
+        }
     }
 
     /// Whether the message must be delivered again.

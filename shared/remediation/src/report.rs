@@ -1,8 +1,14 @@
 //! What was done is told: to Security Hub, the metrics and the log. Telling never changes an outcome.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::{finding::Evidence, ids::RecordId, outcome::Outcome};
+use crate::{
+    finding::{Channel, Evidence},
+    ids::RecordId,
+    outcome::Outcome,
+};
 
 /// What became of one target of one finding.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,6 +22,9 @@ pub struct Report {
     /// The finding.
     #[serde(skip)]
     pub evidence: Evidence,
+    /// The ways by which it came; each is answered on.
+    #[serde(skip)]
+    pub channels: BTreeSet<Channel>,
     /// How it ended.
     pub outcome: Outcome,
 }

@@ -16,7 +16,10 @@ impl TokioClock {
     /// Starts at this time.
     #[must_use]
     pub fn starting_at(at: Timestamp) -> Self {
-        Self { begin: Instant::now(), at }
+        Self {
+            begin: Instant::now(),
+            at,
+        }
     }
 
     /// Moves on without running anything that sleeps meanwhile to its end; for tests with paused time.

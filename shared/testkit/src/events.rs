@@ -21,7 +21,11 @@ pub struct Attack<'a> {
 #[must_use]
 pub fn brute_force(attack: &Attack<'_>) -> Value {
     let seen = attack.seen.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let field = if attack.address.contains(':') { "ipAddressV6" } else { "ipAddressV4" };
+    let field = if attack.address.contains(':') {
+        "ipAddressV6"
+    } else {
+        "ipAddressV4"
+    };
     let id = attack.id;
     json!({
         "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": "GuardDuty Finding",

@@ -50,7 +50,11 @@ impl Faults {
 
     /// The fault of this call.
     pub fn next(&self) -> Fault {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Fault::None)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+            .unwrap_or(Fault::None)
     }
 
     /// Replaces what was planned.

@@ -29,11 +29,20 @@ impl<L> FaultyLedger<L> {
         // Other instances get their turn between any two calls, as they would over a network.
         tokio::task::yield_now().await;
         let fault = self.faults.next();
-        let answer = if matches!(fault, Fault::None | Fault::After) { Some(call.await) } else { None };
+        let answer = if matches!(fault, Fault::None | Fault::After) {
+            Some(call.await)
+        } else {
+            None
+        };
         match (fault.failure(operation), answer) {
             (Some(failure), _) => Err(failure),
             (None, Some(answer)) => answer,
-            (None, None) => Err(Failure::new(remediation::failure::Class::Permanent, operation, "Testkit", "no answer")),
+            (None, None) => Err(Failure::new(
+                remediation::failure::Class::Permanent,
+                operation,
+                "Testkit",
+                "no answer",
+            )),
         }
     }
 }
@@ -47,7 +56,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         self.call("ledger:standing", self.inner.standing(scope)).await
     }
 
-    async fn write<C: Serialize + Send + Sync>(&self, scope: ScopeKey<'_>, entries: &[Entry<C>]) -> Result<Vec<Written>, Failure> {
+    async fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+    ) -> Result<Vec<Written>, Failure> {
         self.call("ledger:write", self.inner.write(scope, entries)).await
     }
 

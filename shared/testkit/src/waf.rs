@@ -93,28 +93,57 @@ impl WafDouble {
         let mut state = self.state();
         let now = Instant::now();
         if state.updated.is_some_and(|at| now.duration_since(at) < UPDATE_EVERY) {
-            return Err(Failure::new(Class::Throttled, OPERATION, "ThrottlingException", "rate exceeded"));
+            return Err(Failure::new(
+                Class::Throttled,
+                OPERATION,
+                "ThrottlingException",
+                "rate exceeded",
+            ));
         }
         state.updated = Some(now);
-        if let Some(bad) = addresses.iter().find(|net| net.prefix_len() == 0 || **net != net.trunc()) {
-            return Err(Failure::new(Class::Permanent, OPERATION, "WAFInvalidParameterException", bad.to_string()));
+        if let Some(bad) = addresses
+            .iter()
+            .find(|net| net.prefix_len() == 0 || **net != net.trunc())
+        {
+            return Err(Failure::new(
+                Class::Permanent,
+                OPERATION,
+                "WAFInvalidParameterException",
+                bad.to_string(),
+            ));
         }
         if addresses.len() > CAPACITY {
-            return Err(Failure::new(Class::Permanent, OPERATION, "WAFLimitsExceededException", "too many addresses"));
+            return Err(Failure::new(
+                Class::Permanent,
+                OPERATION,
+                "WAFLimitsExceededException",
+                "too many addresses",
+            ));
         }
         if state.set(set).lock_token != lock_token {
-            return Err(Failure::new(Class::Conflict, OPERATION, "WAFOptimisticLockException", "stale token"));
+            return Err(Failure::new(
+                Class::Conflict,
+                OPERATION,
+                "WAFOptimisticLockException",
+                "stale token",
+            ));
         }
         let token = state.next_token();
         state.updates += 1;
-        *state.set(set) = IpSetContents { addresses: addresses.to_vec(), lock_token: token };
+        *state.set(set) = IpSetContents {
+            addresses: addresses.to_vec(),
+            lock_token: token,
+        };
         fault.failure(OPERATION).map_or(Ok(()), Err)
     }
 }
 
 impl State {
     fn set(&mut self, name: &str) -> &mut IpSetContents {
-        self.sets.entry(name.to_owned()).or_insert_with(|| IpSetContents { addresses: Vec::new(), lock_token: "token-0".to_owned() })
+        self.sets.entry(name.to_owned()).or_insert_with(|| IpSetContents {
+            addresses: Vec::new(),
+            lock_token: "token-0".to_owned(),
+        })
     }
 
     fn next_token(&mut self) -> String {

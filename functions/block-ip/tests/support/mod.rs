@@ -1,5 +1,6 @@
 //! `block-ip` on the doubles of the testkit.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,14 +27,21 @@ impl IpSets for Waf {
     async fn get(&self, set: &IpSet) -> Result<Contents, Failure> {
         tokio::task::yield_now().await;
         let found = self.0.get(&set.to_string())?;
-        Ok(Contents { addresses: found.addresses, lock_token: found.lock_token, description: None })
+        Ok(Contents {
+            addresses: found.addresses,
+            lock_token: found.lock_token,
+            description: None,
+        })
     }
 
     async fn update(&self, set: &IpSet, replacement: &Approved<Replacement>) -> Result<Receipt, Failure> {
         tokio::task::yield_now().await;
         let replacement = replacement.write();
-        self.0.update(&set.to_string(), &replacement.addresses, &replacement.lock_token)?;
-        Ok(Receipt { request_id: Some("request".to_owned()) })
+        self.0
+            .update(&set.to_string(), &replacement.addresses, &replacement.lock_token)?;
+        Ok(Receipt {
+            request_id: Some("request".to_owned()),
+        })
     }
 }
 
@@ -59,7 +67,11 @@ pub const DEFAULTS: &[(&str, &str)] = &[
 impl World {
     pub fn new() -> Self {
         let start = Timestamp::from_timestamp(1_790_000_000, 0).unwrap();
-        Self { waf: Waf::default(), ledger: Arc::default(), clock: TokioClock::starting_at(start) }
+        Self {
+            waf: Waf::default(),
+            ledger: Arc::default(),
+            clock: TokioClock::starting_at(start),
+        }
     }
 
     pub fn instance(&self) -> Instance {
@@ -68,7 +80,10 @@ impl World {
 
     /// Settings beside, or instead of, the defaults.
     pub fn instance_with(&self, settings: &[(&str, &str)], faults: Faults) -> Instance {
-        let all = DEFAULTS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all = DEFAULTS
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::read(SettingsReader::new(all)).unwrap();
         Engine {
             policy: settings.policy,
@@ -108,11 +123,20 @@ pub async fn deliver(instance: &Instance, world: &World, bodies: &[(String, Valu
 }
 
 pub fn attack(id: &str, seen: Timestamp, address: &str, severity: f64) -> (String, Value) {
-    let attack = testkit::events::Attack { id, seen, address, severity };
+    let attack = testkit::events::Attack {
+        id,
+        seen,
+        address,
+        severity,
+    };
     (format!("message-{id}"), testkit::events::brute_force(&attack))
 }
 
 /// What each target ended as: target, outcome, code or class.
 pub fn outcomes(summary: &remediation::engine::Summary) -> Vec<String> {
-    summary.outcomes.iter().map(|report| format!("{} {}", report.target, report.outcome)).collect()
+    summary
+        .outcomes
+        .iter()
+        .map(|report| format!("{} {}", report.target, report.outcome))
+        .collect()
 }

@@ -1,12 +1,14 @@
 //! One matter on its way through the engine.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{
     Remediation,
     clock::Timestamp,
     failure::{Class, Failure},
-    finding::Evidence,
+    finding::{Channel, Evidence},
     ids::RecordId,
     ledger::{Image, Record, Revision, Status},
     outcome::{Outcome, Reason},
@@ -37,11 +39,30 @@ pub(super) struct Case<R: Remediation> {
     pub(super) outcome: Option<Outcome>,
     /// It had ended before.
     pub(super) replayed: bool,
+    /// The ways by which it was brought; each is answered on.
+    pub(super) channels: BTreeSet<Channel>,
     /// The inputs that wait for it.
     pub(super) messages: Vec<usize>,
 }
 
 impl<R: Remediation> Case<R> {
+    pub(super) fn new(id: RecordId, target: R::Target, evidence: Evidence, kind: Kind) -> Self {
+        Self {
+            id,
+            key: target.to_string(),
+            target,
+            kind,
+            refused: None,
+            answered: false,
+            record: None,
+            outcome: None,
+            replayed: false,
+            channels: BTreeSet::from([evidence.channel.clone()]),
+            evidence,
+            messages: Vec::new(),
+        }
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.outcome.is_none()
     }
@@ -72,6 +93,12 @@ impl<R: Remediation> Case<R> {
             Status::Settled(Outcome::Failed(_)) => record.change.is_some(),
             Status::Settled(_) => false,
         })
+    }
+
+    /// Whether there is anything to tell: something new, or a finding in Security Hub that still counts as new there
+    /// because its twin came first by another way.
+    pub(super) fn is_news(&self) -> bool {
+        !self.replayed || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::GuardDuty))
     }
 
     /// The record as it is to be written next.
@@ -121,6 +148,7 @@ impl<R: Remediation> Case<R> {
             scope: scope.to_owned(),
             target: self.key,
             evidence: self.evidence,
+            channels: self.channels,
             outcome: self.outcome?,
         })
     }

@@ -466,17 +466,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     })),
                 },
                 (Step::Revert(_), None) => continue,
-                (Step::Revert(_), Some(row)) if due.in_place => Entry {
-                    record: records.get(&row.record).map(|record| Record {
-                        released: Some(due.reason.clone()),
-                        updated_at: now,
-                        ..record.clone()
-                    }),
-                    standing: Some(StandingWrite::Remove {
-                        target: row.target.clone(),
-                        revision: row.revision,
-                    }),
-                },
+                (Step::Revert(_), Some(row)) if due.in_place => {
+                    self.ended(row, records.get(&row.record), &due.reason, now)
+                }
                 (Step::Revert(_), Some(row)) if matches!(row.phase, Phase::Releasing(_)) => continue,
                 (Step::Revert(change), Some(row)) => Entry {
                     record: None,
@@ -494,6 +486,37 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             });
         }
         Ok(pending)
+    }
+
+    /// The standing change is gone. If an operator's undo had been interrupted, this is its end.
+    fn ended(
+        &self,
+        row: &Standing<R::Change>,
+        record: Option<&Record>,
+        reason: &Reason,
+        now: Timestamp,
+    ) -> Entry<R::Change> {
+        match record {
+            Some(record) if record.status == Status::Reverting => Entry {
+                record: Some(Record {
+                    status: Status::Settled(Outcome::Undone(reason.clone())),
+                    updated_at: now,
+                    ..record.clone()
+                }),
+                standing: Some(self.after_undo(row, now)),
+            },
+            record => Entry {
+                record: record.map(|record| Record {
+                    released: Some(reason.clone()),
+                    updated_at: now,
+                    ..record.clone()
+                }),
+                standing: Some(StandingWrite::Remove {
+                    target: row.target.clone(),
+                    revision: row.revision,
+                }),
+            },
+        }
     }
 
     /// Writes to the ledger and carries the result over to the cases. False: somebody wrote meanwhile; what they wrote

@@ -1,0 +1,28 @@
+//! The functions' binaries, as the local cloud runs them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// The folder of the workspace.
+pub fn workspace() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    Ok(folder.context("xtask lies in the workspace")?.to_owned())
+}
+
+/// Builds a function as a development build, and returns its binary.
+pub fn function(name: &str) -> Result<PathBuf> {
+    let workspace = workspace()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--package", name, "--bin", name])
+        .current_dir(&workspace)
+        .status()
+        .context("cargo cannot be started")?;
+    ensure!(built.success(), "{name} does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    Ok(target.join("debug").join(name))
+}
