@@ -1,1 +1,86 @@
-//! Under construction.
+//! What the end-to-end tests share: the local cloud, the functions' binaries, clients.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use local_cloud::{LocalCloud, REGION, Service};
+use serde_json::{Value, json};
+
+/// The folder of the workspace.
+///
+/// # Errors
+/// Never, in a checkout.
+pub fn workspace() -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    Ok(folder.context("the tests lie in the workspace")?.to_owned())
+}
+
+/// Builds a function as the tests are built, and returns its binary.
+///
+/// # Errors
+/// When it does not build.
+pub fn function(name: &str) -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", name, "--bin", name]);
+    let built = command.current_dir(workspace()?).status().context("cargo cannot be started")?;
+    ensure!(built.success(), "{name} does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(workspace()?.join("target"), PathBuf::from);
+    Ok(target.join("debug").join(name))
+}
+
+/// The configuration of an SDK client for one of the local cloud's endpoints.
+pub async fn sdk_config(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint)
+        .credentials_provider(Credentials::new("test", "test", None, None, "local cloud"))
+        .load()
+        .await
+}
+
+/// Makes an IP set and returns its reference, `name|id|SCOPE`.
+///
+/// # Errors
+/// When WAF refuses.
+pub fn make_ip_set(cloud: &LocalCloud, name: &str, family: &str, addresses: &[String]) -> Result<String> {
+    let request = json!({ "Name": name, "Scope": "REGIONAL", "IPAddressVersion": family, "Addresses": addresses });
+    let made = cloud.call(Service::Wafv2, "CreateIPSet", &request)?;
+    let id = made.pointer("/Summary/Id").and_then(Value::as_str).context("a new IP set has an id")?;
+    Ok(format!("{name}|{id}|REGIONAL"))
+}
+
+/// The addresses of an IP set and its lock token.
+///
+/// # Errors
+/// When WAF refuses.
+pub fn read_ip_set(cloud: &LocalCloud, reference: &str) -> Result<(Vec<String>, String)> {
+    let (name, id) = reference.split_once('|').and_then(|(name, rest)| Some((name, rest.split_once('|')?.0))).context("name|id|SCOPE")?;
+    let found = cloud.call(Service::Wafv2, "GetIPSet", &json!({ "Name": name, "Id": id, "Scope": "REGIONAL" }))?;
+    let addresses = found.pointer("/IPSet/Addresses").and_then(Value::as_array).context("addresses")?;
+    let token = found.pointer("/LockToken").and_then(Value::as_str).context("a lock token")?;
+    let mut addresses: Vec<String> = addresses.iter().filter_map(|a| Some(a.as_str()?.to_owned())).collect();
+    addresses.sort();
+    Ok((addresses, token.to_owned()))
+}
+
+/// Makes a table with the ledger's keys.
+///
+/// # Errors
+/// When DynamoDB refuses.
+pub fn make_ledger_table(cloud: &LocalCloud, name: &str) -> Result<()> {
+    let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
+    let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+    let request = json!({
+        "TableName": name, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
+        "AttributeDefinitions": [attribute("pk"), attribute("sk")],
+    });
+    cloud.call(Service::DynamoDb, "CreateTable", &request)?;
+    Ok(())
+}

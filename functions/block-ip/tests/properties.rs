@@ -15,8 +15,13 @@ use std::{
     time::Duration,
 };
 
+use block_ip::Block;
 use proptest::{collection::vec, prelude::*, sample::select};
-use remediation::{clock::Clock, clock::Timestamp, outcome::Outcome};
+use remediation::{
+    clock::{Clock, Timestamp},
+    ledger::{Ledger, Phase, ScopeKey},
+    outcome::Outcome,
+};
 use serde_json::Value;
 use support::{V4, World, attack, deliver};
 use testkit::{Fault, Faults};
@@ -130,12 +135,10 @@ impl Model {
                 continue;
             }
             let address = self.sent.iter().find(|(sent, ..)| sent == message).unwrap().2;
-            let outcome = told
-                .summary
-                .outcomes
-                .iter()
-                .find(|report| report.target == address)
-                .map(|report| &report.outcome);
+            let finding = format!("/{}", message.trim_start_matches("message-"));
+            let reports = &told.summary.outcomes;
+            let report = reports.iter().find(|report| report.evidence.id.as_str().ends_with(&finding));
+            let outcome = report.map(|report| &report.outcome);
             match outcome {
                 Some(Outcome::Remediated(_)) => {
                     let until = started + Duration::from_secs(24 * 3600);
@@ -208,8 +211,12 @@ async fn run(ops: Vec<Op>) {
             Op::Add(index) => {
                 let net = BY_HAND[index];
                 let parsed = net.parse().unwrap();
-                // An address that we hold cannot be told from one that a person adds as well: nobody adds it twice.
-                if !world.v4().contains(&net.to_owned()) {
+                // An address that the ledger still holds cannot be told from one that a person adds as well: nobody
+                // adds it twice.
+                let ours = ScopeKey { remediation: "block-ip", scope: V4 };
+                let standing = world.ledger.standing::<Block>(ours).await.unwrap();
+                let is_held = standing.iter().any(|held| held.change.cidr == parsed && !matches!(held.phase, Phase::Held(_)));
+                if !is_held && !world.v4().contains(&net.to_owned()) {
                     world.waf.0.edit(V4, |set| set.push(parsed));
                     model.by_hand.insert(net);
                 }

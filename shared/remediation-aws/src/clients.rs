@@ -26,6 +26,12 @@ impl Aws {
         )
     }
 
+    /// From a configuration that somebody else has made; for tests against local endpoints.
+    #[must_use]
+    pub fn from_config(config: SdkConfig) -> Self {
+        Self(config)
+    }
+
     /// For the ledger and the reports: the SDK tries again by itself.
     #[must_use]
     pub fn patient(&self) -> SdkConfig {
