@@ -27,8 +27,11 @@ pub fn workspace() -> Result<PathBuf> {
 pub fn function(name: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--package", name, "--bin", name]);
-    let built = command.current_dir(workspace()?).status().context("cargo cannot be started")?;
+    command.args(["build", "--quiet", "--workspace", "--bin", name]);
+    let built = command
+        .current_dir(workspace()?)
+        .status()
+        .context("cargo cannot be started")?;
     ensure!(built.success(), "{name} does not build");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(workspace()?.join("target"), PathBuf::from);
     Ok(target.join("debug").join(name))
@@ -51,7 +54,10 @@ pub async fn sdk_config(endpoint: &str) -> SdkConfig {
 pub fn make_ip_set(cloud: &LocalCloud, name: &str, family: &str, addresses: &[String]) -> Result<String> {
     let request = json!({ "Name": name, "Scope": "REGIONAL", "IPAddressVersion": family, "Addresses": addresses });
     let made = cloud.call(Service::Wafv2, "CreateIPSet", &request)?;
-    let id = made.pointer("/Summary/Id").and_then(Value::as_str).context("a new IP set has an id")?;
+    let id = made
+        .pointer("/Summary/Id")
+        .and_then(Value::as_str)
+        .context("a new IP set has an id")?;
     Ok(format!("{name}|{id}|REGIONAL"))
 }
 
@@ -60,10 +66,23 @@ pub fn make_ip_set(cloud: &LocalCloud, name: &str, family: &str, addresses: &[St
 /// # Errors
 /// When WAF refuses.
 pub fn read_ip_set(cloud: &LocalCloud, reference: &str) -> Result<(Vec<String>, String)> {
-    let (name, id) = reference.split_once('|').and_then(|(name, rest)| Some((name, rest.split_once('|')?.0))).context("name|id|SCOPE")?;
-    let found = cloud.call(Service::Wafv2, "GetIPSet", &json!({ "Name": name, "Id": id, "Scope": "REGIONAL" }))?;
-    let addresses = found.pointer("/IPSet/Addresses").and_then(Value::as_array).context("addresses")?;
-    let token = found.pointer("/LockToken").and_then(Value::as_str).context("a lock token")?;
+    let (name, id) = reference
+        .split_once('|')
+        .and_then(|(name, rest)| Some((name, rest.split_once('|')?.0)))
+        .context("name|id|SCOPE")?;
+    let found = cloud.call(
+        Service::Wafv2,
+        "GetIPSet",
+        &json!({ "Name": name, "Id": id, "Scope": "REGIONAL" }),
+    )?;
+    let addresses = found
+        .pointer("/IPSet/Addresses")
+        .and_then(Value::as_array)
+        .context("addresses")?;
+    let token = found
+        .pointer("/LockToken")
+        .and_then(Value::as_str)
+        .context("a lock token")?;
     let mut addresses: Vec<String> = addresses.iter().filter_map(|a| Some(a.as_str()?.to_owned())).collect();
     addresses.sort();
     Ok((addresses, token.to_owned()))

@@ -1,5 +1,9 @@
 //! The stored ledger and its twin in memory behave alike: the same script, on both.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::time::Duration;
 
@@ -9,14 +13,19 @@ use remediation::{
     clock::Timestamp,
     finding::{Channel, Severity},
     ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
-    ledger::{Entry, Ledger, MemoryLedger, Phase, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written},
+    ledger::{
+        Entry, Ledger, MemoryLedger, Phase, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written,
+    },
     outcome::{Outcome, Reason},
 };
 use remediation_aws::{Aws, DynamoLedger};
 use securecart_tests::{make_ledger_table, sdk_config};
 use serde_json::json;
 
-const SCOPE: ScopeKey<'_> = ScopeKey { remediation: "block-ip", scope: "REGIONAL/IPV4/blocked" };
+const SCOPE: ScopeKey<'_> = ScopeKey {
+    remediation: "block-ip",
+    scope: "REGIONAL/IPV4/blocked",
+};
 
 fn now() -> Timestamp {
     Timestamp::from_timestamp(1_790_000_000, 0).unwrap()
@@ -51,15 +60,30 @@ fn record(target: &str) -> Record {
 }
 
 fn standing(target: &str, revision: Revision) -> Standing<String> {
-    Standing { target: target.to_owned(), revision, phase: Phase::Active, record: record(target).id, change: format!("change of {target}") }
+    Standing {
+        target: target.to_owned(),
+        revision,
+        phase: Phase::Active,
+        record: record(target).id,
+        change: format!("change of {target}"),
+    }
 }
 
 fn entry(target: &str) -> Entry<String> {
-    Entry { record: Some(record(target)), standing: Some(StandingWrite::Put(standing(target, Revision::ABSENT))) }
+    Entry {
+        record: Some(record(target)),
+        standing: Some(StandingWrite::Put(standing(target, Revision::ABSENT))),
+    }
 }
 
 async fn held(ledger: &impl Ledger) -> Vec<String> {
-    let mut targets: Vec<_> = ledger.standing::<String>(SCOPE).await.unwrap().into_iter().map(|held| held.target).collect();
+    let mut targets: Vec<_> = ledger
+        .standing::<String>(SCOPE)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|held| held.target)
+        .collect();
     targets.sort();
     targets
 }
@@ -69,38 +93,84 @@ async fn behaves(ledger: impl Ledger) {
     assert!(ledger.find(&[record("a").id]).await.unwrap().is_empty());
     assert_eq!(ledger.write(SCOPE, &[entry("a")]).await.unwrap(), [Written::Stored]);
     assert_eq!(ledger.write(SCOPE, &[entry("a")]).await.unwrap(), [Written::Behind]);
-    let found = ledger.find(&[record("a").id, record("a").id, record("b").id]).await.unwrap();
+    let found = ledger
+        .find(&[record("a").id, record("a").id, record("b").id])
+        .await
+        .unwrap();
     assert!(found.iter().all(|found| found.id == record("a").id), "{found:?}");
-    assert_eq!(found[0], Record { revision: Revision(1), ..record("a") });
+    assert_eq!(
+        found[0],
+        Record {
+            revision: Revision(1),
+            ..record("a")
+        }
+    );
 
     // One entry that is behind does not hold up the others, and is not stored in part.
-    let half_behind = Entry { record: Some(record("c")), standing: Some(StandingWrite::Put(standing("a", Revision(7)))) };
-    let answers = ledger.write(SCOPE, &[entry("b"), half_behind, entry("d")]).await.unwrap();
+    let half_behind = Entry {
+        record: Some(record("c")),
+        standing: Some(StandingWrite::Put(standing("a", Revision(7)))),
+    };
+    let answers = ledger
+        .write(SCOPE, &[entry("b"), half_behind, entry("d")])
+        .await
+        .unwrap();
     assert_eq!(answers, [Written::Stored, Written::Behind, Written::Stored]);
-    assert!(ledger.find(&[record("c").id]).await.unwrap().is_empty(), "stored in part");
+    assert!(
+        ledger.find(&[record("c").id]).await.unwrap().is_empty(),
+        "stored in part"
+    );
     assert_eq!(held(&ledger).await, ["a", "b", "d"]);
 
     // Writing on top of what was read works; the record keeps what it says.
     let settled = Status::Settled(Outcome::Remediated(Reason::new("blocked", "blocked")));
-    let update = Record { status: settled.clone(), ..found[0].clone() };
-    let update = Entry::<String> { record: Some(update), standing: Some(StandingWrite::Remove { target: "a".to_owned(), revision: Revision(1) }) };
-    assert_eq!(ledger.write(SCOPE, std::slice::from_ref(&update)).await.unwrap(), [Written::Stored]);
+    let update = Record {
+        status: settled.clone(),
+        ..found[0].clone()
+    };
+    let update = Entry::<String> {
+        record: Some(update),
+        standing: Some(StandingWrite::Remove {
+            target: "a".to_owned(),
+            revision: Revision(1),
+        }),
+    };
+    assert_eq!(
+        ledger.write(SCOPE, std::slice::from_ref(&update)).await.unwrap(),
+        [Written::Stored]
+    );
     assert_eq!(ledger.write(SCOPE, &[update]).await.unwrap(), [Written::Behind]);
     let found = ledger.find(&[record("a").id]).await.unwrap();
     assert_eq!((found[0].revision, &found[0].status), (Revision(2), &settled));
     assert_eq!(held(&ledger).await, ["b", "d"]);
 
     // Removing what has changed since is refused.
-    let stale = Entry::<String> { record: None, standing: Some(StandingWrite::Remove { target: "b".to_owned(), revision: Revision(9) }) };
+    let stale = Entry::<String> {
+        record: None,
+        standing: Some(StandingWrite::Remove {
+            target: "b".to_owned(),
+            revision: Revision(9),
+        }),
+    };
     assert_eq!(ledger.write(SCOPE, &[stale]).await.unwrap(), [Written::Behind]);
 
     // Scopes are apart.
-    let elsewhere = ScopeKey { scope: "REGIONAL/IPV6/blocked", ..SCOPE };
+    let elsewhere = ScopeKey {
+        scope: "REGIONAL/IPV6/blocked",
+        ..SCOPE
+    };
     assert!(ledger.standing::<String>(elsewhere).await.unwrap().is_empty());
 
     // More than fits one call of DynamoDB.
     let many: Vec<_> = (0..230).map(|n| entry(&format!("many-{n}"))).collect();
-    assert!(ledger.write(SCOPE, &many).await.unwrap().iter().all(|answer| *answer == Written::Stored));
+    assert!(
+        ledger
+            .write(SCOPE, &many)
+            .await
+            .unwrap()
+            .iter()
+            .all(|answer| *answer == Written::Stored)
+    );
     let ids: Vec<_> = (0..230).map(|n| record(&format!("many-{n}")).id).collect();
     assert_eq!(ledger.find(&ids).await.unwrap().len(), 230);
     assert_eq!(held(&ledger).await.len(), 232);
@@ -108,7 +178,10 @@ async fn behaves(ledger: impl Ledger) {
     // One turn in its time, whoever asks.
     let every = Duration::from_millis(1_100);
     assert_eq!(ledger.turn("waf", every, now()).await.unwrap(), Turn::Ours);
-    assert_eq!(ledger.turn("waf", every, now() + every / 2).await.unwrap(), Turn::At(now() + every));
+    assert_eq!(
+        ledger.turn("waf", every, now() + every / 2).await.unwrap(),
+        Turn::At(now() + every)
+    );
     assert_eq!(ledger.turn("other", every, now()).await.unwrap(), Turn::Ours);
     assert_eq!(ledger.turn("waf", every, now() + every).await.unwrap(), Turn::Ours);
 }

@@ -2,7 +2,13 @@
 //! while a person edits the set as well. Nothing may be lost.
 //!
 //! Other systems that do this job, measured the same way, lose 42 % of the blocks with two writers and 84 % with eight.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +37,8 @@ const EDITS: usize = 4;
 type Instance = Engine<BlockIp<Waf>, DynamoLedger, Silent, SystemClock>;
 
 async fn instance(cloud: &LocalCloud, set: &str) -> Instance {
-    let values = [("MODE", "enforce"), ("BLOCK_IPV4_SETS", set)].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let values =
+        [("MODE", "enforce"), ("BLOCK_IPV4_SETS", set)].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let settings = Settings::read(SettingsReader::new(values)).unwrap();
     let waf = Waf::new(&Aws::from_config(sdk_config(cloud.waf_endpoint()).await));
     let ledger = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();
@@ -48,7 +55,9 @@ async fn instance(cloud: &LocalCloud, set: &str) -> Instance {
 async fn deliver(instance: &Instance, mut bodies: Vec<(String, String)>) -> usize {
     for delivery in 1..=20 {
         let batch = testkit::events::sqs_batch(bodies.iter().map(|(id, body)| (id.as_str(), body.clone())));
-        let Ok(Invocation::Batch(messages)) = intake::read(&batch.to_string()) else { panic!("not a batch") };
+        let Ok(Invocation::Batch(messages)) = intake::read(&batch.to_string()) else {
+            panic!("not a batch")
+        };
         let deadline = Deadline::after(Duration::from_secs(57), instance.clock.now());
         let again = instance.batch(messages, deadline).await.redeliver;
         bodies.retain(|(id, _)| again.contains(id));
@@ -61,7 +70,12 @@ async fn deliver(instance: &Instance, mut bodies: Vec<(String, String)>) -> usiz
 
 fn brute_force(writer: usize, address: &str) -> (String, String) {
     let id = format!("{writer}-{address}");
-    let attack = testkit::events::Attack { id: &id, seen: SystemClock.now(), address, severity: 2.0 };
+    let attack = testkit::events::Attack {
+        id: &id,
+        seen: SystemClock.now(),
+        address,
+        severity: 2.0,
+    };
     (id.clone(), testkit::events::brute_force(&attack).to_string())
 }
 
@@ -71,11 +85,15 @@ fn edit(cloud: &LocalCloud, set: &str, address: &str) {
     for _ in 0..200 {
         let (mut addresses, token) = read_ip_set(cloud, set).unwrap();
         addresses.push(address.to_owned());
-        let request = json!({ "Name": parts[0], "Id": parts[1], "Scope": parts[2], "Addresses": addresses, "LockToken": token });
+        let request =
+            json!({ "Name": parts[0], "Id": parts[1], "Scope": parts[2], "Addresses": addresses, "LockToken": token });
         match cloud.call(Service::Wafv2, "UpdateIPSet", &request) {
             Ok(_) => return,
             Err(refused) => assert!(
-                matches!(refused.code(), Some("WAFOptimisticLockException" | "ThrottlingException")),
+                matches!(
+                    refused.code(),
+                    Some("WAFOptimisticLockException" | "ThrottlingException")
+                ),
                 "{refused}"
             ),
         }
@@ -98,14 +116,19 @@ async fn thirty_two_writers_and_a_person_lose_nothing() {
     for writer in 0..WRITERS {
         let own: Vec<String> = (0..OWN).map(|n| format!("198.{}.100.{n}", 100 + writer)).collect();
         expected.extend(own.iter().map(|address| format!("{address}/32")));
-        let bodies = own.iter().chain(&common).map(|address| brute_force(writer, address)).collect();
+        let bodies = own
+            .iter()
+            .chain(&common)
+            .map(|address| brute_force(writer, address))
+            .collect();
         work.push((instance(&cloud, &set).await, bodies));
     }
     cloud.extension().reset_calls().unwrap();
 
     let begin = Instant::now();
     let writers = futures_util::future::join_all(
-        work.into_iter().map(|(instance, bodies)| tokio::spawn(async move { deliver(&instance, bodies).await })),
+        work.into_iter()
+            .map(|(instance, bodies)| tokio::spawn(async move { deliver(&instance, bodies).await })),
     );
     let (deliveries, added) = std::thread::scope(|scope| {
         let person = scope.spawn(|| {
@@ -126,8 +149,15 @@ async fn thirty_two_writers_and_a_person_lose_nothing() {
 
     let calls = cloud.extension().calls().unwrap();
     let updates: Vec<_> = calls.iter().filter(|call| call.operation == "UpdateIPSet").collect();
-    let accepted: Vec<f64> = updates.iter().filter(|call| call.status == 200).map(|call| call.time).collect();
-    assert!(accepted.windows(2).all(|pair| pair[1] - pair[0] >= 0.99), "two updates within a second: {accepted:?}");
+    let accepted: Vec<f64> = updates
+        .iter()
+        .filter(|call| call.status == 200)
+        .map(|call| call.time)
+        .collect();
+    assert!(
+        accepted.windows(2).all(|pair| pair[1] - pair[0] >= 0.99),
+        "two updates within a second: {accepted:?}"
+    );
     println!(
         "{WRITERS} writers, {} blocks of {} findings, {FOREIGN} + {EDITS} addresses of people: 0 lost in {:.1} s; {} updates accepted, \
          {} refused, at most {} deliveries",

@@ -18,7 +18,7 @@ pub fn function(name: &str) -> Result<PathBuf> {
     let workspace = workspace()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--package", name, "--bin", name])
+        .args(["build", "--workspace", "--bin", name])
         .current_dir(&workspace)
         .status()
         .context("cargo cannot be started")?;

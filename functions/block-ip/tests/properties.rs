@@ -24,7 +24,7 @@ use remediation::{
 };
 use serde_json::Value;
 use support::{V4, World, attack, deliver};
-use testkit::{Fault, Faults};
+use testkit::{Fault, Faults, any_fault};
 
 /// Few addresses, so that streams meet: neighbours, a private one, one of the allow-list.
 const ADDRESSES: [&str; 8] = [
@@ -69,16 +69,6 @@ enum Sent {
     Again(usize),
 }
 
-fn fault() -> impl Strategy<Value = Fault> {
-    prop_oneof![
-        6 => Just(Fault::None),
-        1 => Just(Fault::Throttled),
-        1 => Just(Fault::Before),
-        2 => Just(Fault::After),
-        1 => Just(Fault::Denied),
-    ]
-}
-
 fn sent() -> impl Strategy<Value = Sent> {
     prop_oneof![
         2 => (0..ADDRESSES.len(), 1..10_u8).prop_map(|(address, severity)| Sent::New { address, severity }),
@@ -89,12 +79,12 @@ fn sent() -> impl Strategy<Value = Sent> {
 fn op() -> impl Strategy<Value = Op> {
     let batch = || vec(sent(), 0..5);
     prop_oneof![
-        5 => ([batch(), batch(), batch()], vec(fault(), 0..12), vec(fault(), 0..12))
+        5 => ([batch(), batch(), batch()], vec(any_fault(), 0..12), vec(any_fault(), 0..12))
             .prop_map(|(batches, waf, ledger)| Op::Deliver { batches, waf, ledger }),
         1 => (0..BY_HAND.len()).prop_map(Op::Add),
         1 => (0..BY_HAND.len()).prop_map(Op::Take),
         1 => (0..64_usize).prop_map(Op::Undo),
-        2 => vec(fault(), 0..6).prop_map(Op::Sweep),
+        2 => vec(any_fault(), 0..6).prop_map(Op::Sweep),
         2 => select(vec![1_u64, 12, 23, 25, 80]).prop_map(Op::Wait),
     ]
 }
@@ -137,7 +127,9 @@ impl Model {
             let address = self.sent.iter().find(|(sent, ..)| sent == message).unwrap().2;
             let finding = format!("/{}", message.trim_start_matches("message-"));
             let reports = &told.summary.outcomes;
-            let report = reports.iter().find(|report| report.evidence.id.as_str().ends_with(&finding));
+            let report = reports
+                .iter()
+                .find(|report| report.evidence.id.as_str().ends_with(&finding));
             let outcome = report.map(|report| &report.outcome);
             match outcome {
                 Some(Outcome::Remediated(_)) => {
@@ -213,9 +205,14 @@ async fn run(ops: Vec<Op>) {
                 let parsed = net.parse().unwrap();
                 // An address that the ledger still holds cannot be told from one that a person adds as well: nobody
                 // adds it twice.
-                let ours = ScopeKey { remediation: "block-ip", scope: V4 };
+                let ours = ScopeKey {
+                    remediation: "block-ip",
+                    scope: V4,
+                };
                 let standing = world.ledger.standing::<Block>(ours).await.unwrap();
-                let is_held = standing.iter().any(|held| held.change.cidr == parsed && !matches!(held.phase, Phase::Held(_)));
+                let is_held = standing
+                    .iter()
+                    .any(|held| held.change.cidr == parsed && !matches!(held.phase, Phase::Held(_)));
                 if !is_held && !world.v4().contains(&net.to_owned()) {
                     world.waf.0.edit(V4, |set| set.push(parsed));
                     model.by_hand.insert(net);

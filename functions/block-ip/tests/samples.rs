@@ -1,4 +1,10 @@
 //! What `block-ip` answers to each file of `events/block-ip`, as a snapshot per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod support;
 

@@ -12,7 +12,7 @@ use remediation::{
     settings::SettingsReader,
 };
 use serde_json::{Value, json, value::RawValue};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::{Aws, AwsReporter, DynamoLedger};
 
@@ -62,15 +62,19 @@ async fn start<R: Remediation>(
 
 /// Lambda's log filter wants a level and an RFC 3339 timestamp at the top of each JSON line, or it takes the line for INFO.
 fn init_logging() {
-    let level = std::env::var("AWS_LAMBDA_LOG_LEVEL").or_else(|_| std::env::var("RUST_LOG"));
-    let filter = EnvFilter::new(level.map_or_else(|_| "info".to_owned(), |level| level.to_lowercase()));
+    let named = std::env::var("AWS_LAMBDA_LOG_LEVEL")
+        .or_else(|_| std::env::var("RUST_LOG"))
+        .ok();
+    let level = named
+        .and_then(|level| level.parse::<LevelFilter>().ok())
+        .unwrap_or(LevelFilter::INFO);
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_env_filter(filter)
+        .with_max_level(level)
         .init();
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use proptest::prelude::*;
 use remediation::failure::{Class, Failure};
 
 /// What happens to one call.
@@ -35,6 +36,17 @@ impl Fault {
         };
         Some(Failure::new(class, operation, code, "injected"))
     }
+}
+
+/// Any fault, most often none.
+pub fn any_fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
+        6 => Just(Fault::None),
+        1 => Just(Fault::Throttled),
+        1 => Just(Fault::Before),
+        2 => Just(Fault::After),
+        1 => Just(Fault::Denied),
+    ]
 }
 
 /// The faults of the coming calls, in order; none after the last.

@@ -9,6 +9,6 @@ mod ledger;
 mod waf;
 
 pub use clock::TokioClock;
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Faults, any_fault};
 pub use ledger::FaultyLedger;
 pub use waf::{IpSetContents, WafDouble};

@@ -1,0 +1,108 @@
+//! What the tests look at: the workspace, the event corpus, the template.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde_json::{Value, json};
+
+/// The workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// One event as a file.
+pub struct Event {
+    /// Relative to its folder, with `/` between.
+    pub path: String,
+    pub text: String,
+}
+
+/// Every event below the folder that `EVENT_CORPUS` names, else below `../shared/corpus`; `None` where there is none.
+pub fn corpus() -> Option<Vec<Event>> {
+    let folder = match std::env::var_os("EVENT_CORPUS") {
+        // Relative to the workspace, from wherever the test is run. A folder that is named must be there.
+        Some(named) => {
+            let folder = root().join(named);
+            assert!(folder.is_dir(), "EVENT_CORPUS names no folder: {}", folder.display());
+            folder
+        }
+        None => Some(root().join("../shared/corpus")).filter(|folder| folder.is_dir())?,
+    };
+    Some(events(&folder))
+}
+
+/// Every `*.json` below a folder, in the order of their paths.
+pub fn events(folder: &Path) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "json") {
+                let relative: Vec<_> = path
+                    .strip_prefix(folder)
+                    .unwrap()
+                    .iter()
+                    .map(|part| part.to_string_lossy())
+                    .collect();
+                let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+                events.push(Event {
+                    path: relative.join("/"),
+                    text,
+                });
+            }
+        }
+    }
+    events.sort_by(|a, b| a.path.cmp(&b.path));
+    events
+}
+
+/// `template.yaml` as the JSON form of CloudFormation: `!Ref X` is `{"Ref": "X"}`, `!Sub X` is `{"Fn::Sub": "X"}`.
+///
+/// saphyr keeps tags as they stand, which CloudFormation's short forms need, and is maintained. The descendants of serde_yaml
+/// keep them too, but rest on a translated C parser that nobody maintains.
+pub fn template() -> Value {
+    let text = fs::read_to_string(root().join("template.yaml")).unwrap();
+    let documents = Yaml::load_from_str(&text).unwrap();
+    to_json(&documents[0])
+}
+
+fn to_json(yaml: &Yaml<'_>) -> Value {
+    match yaml {
+        Yaml::Value(Scalar::Null) => Value::Null,
+        Yaml::Value(Scalar::Boolean(flag)) => json!(flag),
+        Yaml::Value(Scalar::Integer(number)) => json!(number),
+        Yaml::Value(Scalar::FloatingPoint(number)) => json!(number.into_inner()),
+        Yaml::Value(Scalar::String(text)) => json!(text),
+        Yaml::Sequence(entries) => entries.iter().map(to_json).collect(),
+        Yaml::Mapping(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.as_str().unwrap().to_owned(), to_json(value)))
+            .collect(),
+        Yaml::Tagged(tag, value) => intrinsic(&tag.suffix, to_json(value)),
+        other => panic!("not a value: {other:?}"),
+    }
+}
+
+fn intrinsic(name: &str, value: Value) -> Value {
+    match name {
+        "Ref" | "Condition" => json!({ name: value }),
+        "GetAtt" => {
+            let (resource, attribute) = value.as_str().unwrap().split_once('.').unwrap();
+            json!({ "Fn::GetAtt": [resource, attribute] })
+        }
+        _ => json!({ (format!("Fn::{name}")): value }),
+    }
+}
