@@ -54,7 +54,8 @@ pub fn attackers(finding: &Finding) -> Claim<Attacker> {
         },
         Action::PortProbe { remotes } if threat.role != Some(Role::Actor) => remotes,
         Action::PortProbe { .. } => return declined("outbound", format!("{kind}: our side is the actor")),
-        Action::AwsApiCall { affiliated: true, .. } => {
+        // Stolen credentials of a member account used from a listed address are an attack all the same.
+        Action::AwsApiCall { affiliated: true, .. } if family == Family::Attack => {
             return declined(
                 "affiliated",
                 format!("{kind}: the caller belongs to the same organisation"),
@@ -73,11 +74,11 @@ pub fn attackers(finding: &Finding) -> Claim<Attacker> {
             Family::Other => return declined("unclaimed-type", format!("{kind} is not known to name an attacker")),
         },
         Action::AttackSequence { remotes } => remotes,
+        Action::Other(action) if matches!(action.as_str(), "" | "none" | "DNS_REQUEST") => {
+            return declined("no-address", format!("{kind} names no remote address"));
+        }
         Action::Other(action) => {
-            return declined(
-                "no-address",
-                format!("{kind} with action {action:?} has no remote address"),
-            );
+            return declined("unknown-action", format!("{kind}: the action {action:?} is not known"));
         }
     };
     let mut attackers: Vec<_> = remotes.iter().copied().map(Attacker).collect();

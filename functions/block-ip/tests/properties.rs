@@ -197,6 +197,9 @@ async fn run(ops: Vec<Op>) {
                 for (bodies, told) in bodies.iter().zip([told.0, told.1, told.2]) {
                     model.note(started, bodies, &told);
                 }
+                // Late writes have landed by then; what was told must hold before any schedule mends it.
+                world.clock.advance(support::LATE * 2).await;
+                model.check(&world);
                 settle(&world, &mut model).await;
                 model.check(&world);
             }
@@ -256,6 +259,7 @@ async fn run(ops: Vec<Op>) {
             Op::Sweep(faults) => {
                 world.waf.0.faults.plan(faults);
                 world.instance().sweep(world.deadline()).await;
+                model.check(&world);
             }
             Op::Wait(hours) => world.clock.advance(Duration::from_secs(hours * 3600)).await,
         }

@@ -233,8 +233,8 @@ pub enum FindingError {
         /// What stands there, shortened.
         text: String,
     },
-    /// A time that is not RFC 3339.
-    #[error("{at}: {text:?} is not an RFC 3339 time")]
+    /// A time that cannot be read.
+    #[error("{at}: {text:?} is not a time")]
     BadTime {
         /// Where.
         at: String,
@@ -262,13 +262,22 @@ fn required(value: Option<String>, at: &str) -> Result<String, FindingError> {
         .ok_or_else(|| FindingError::Missing(at.to_owned()))
 }
 
+/// RFC 3339; a time without an offset, as some exports write it, is UTC.
+fn read_time(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let zoned = chrono::DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let naive = |format| chrono::NaiveDateTime::parse_from_str(text, format).map(|time| time.and_utc());
+    zoned
+        .or_else(|_| naive("%Y-%m-%d %H:%M:%S%.f"))
+        .or_else(|_| naive("%Y-%m-%dT%H:%M:%S%.f"))
+        .ok()
+}
+
 fn parse_time(text: &str, at: &str) -> Result<Timestamp, FindingError> {
-    chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| time.to_utc())
-        .map_err(|_| FindingError::BadTime {
-            at: at.to_owned(),
-            text: shortened(text),
-        })
+    read_time(text).ok_or_else(|| FindingError::BadTime {
+        at: at.to_owned(),
+        text: shortened(text),
+    })
 }
 
 /// Parses strictly (`010.0.0.1` is refused) and takes an IPv4-mapped IPv6 address for the IPv4 address that it is.

@@ -3,7 +3,7 @@
 //! An SQS batch of EventBridge events, one bare EventBridge event (`cargo lambda invoke`, a rule that targets the
 //! function), a schedule event, or an operator's command. A record that cannot be read fails alone, naming what is wrong.
 
-use aws_lambda_events::{eventbridge::EventBridgeEvent, sqs::SqsEvent};
+use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -170,7 +170,14 @@ fn read_intake(payload: &str) -> Result<Intake, IntakeError> {
     findings(&envelope(payload)?)
 }
 
-type Envelope = EventBridgeEvent<Box<RawValue>>;
+/// Of the envelope only what is read: a drifted type elsewhere in it is no reason to lose a finding.
+#[derive(Deserialize)]
+struct Envelope {
+    source: String,
+    #[serde(rename = "detail-type")]
+    detail_type: String,
+    detail: Box<RawValue>,
+}
 
 fn envelope(payload: &str) -> Result<Envelope, IntakeError> {
     serde_json::from_str(payload).map_err(|error| IntakeError::malformed("EventBridge event", &error))

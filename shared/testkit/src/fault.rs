@@ -19,6 +19,8 @@ pub enum Fault {
     Before,
     /// It is carried out, and the answer is lost.
     After,
+    /// The answer is lost, and the call is carried out only seconds later, when the caller has long moved on.
+    Late,
     /// It is refused for want of permission.
     Denied,
 }
@@ -31,7 +33,7 @@ impl Fault {
             Self::None => return None,
             Self::Throttled => (Class::Throttled, "ThrottlingException"),
             Self::Before => (Class::Transient, "InternalServerError"),
-            Self::After => (Class::Transient, "Timeout"),
+            Self::After | Self::Late => (Class::Transient, "Timeout"),
             Self::Denied => (Class::Denied, "AccessDeniedException"),
         };
         Some(Failure::new(class, operation, code, "injected"))
@@ -45,6 +47,7 @@ pub fn any_fault() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::Throttled),
         1 => Just(Fault::Before),
         2 => Just(Fault::After),
+        2 => Just(Fault::Late),
         1 => Just(Fault::Denied),
     ]
 }
@@ -67,6 +70,16 @@ impl Faults {
             .unwrap_or_else(PoisonError::into_inner)
             .pop_front()
             .unwrap_or(Fault::None)
+    }
+
+    /// Takes the fault of this call only if it is this one.
+    pub fn take(&self, fault: Fault) -> bool {
+        let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_next = planned.front() == Some(&fault);
+        if is_next {
+            planned.pop_front();
+        }
+        is_next
     }
 
     /// Replaces what was planned.

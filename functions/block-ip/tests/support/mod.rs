@@ -17,7 +17,10 @@ use remediation::{
     settings::SettingsReader,
 };
 use serde_json::Value;
-use testkit::{Faults, FaultyLedger, TokioClock, WafDouble};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock, WafDouble};
+
+/// How long a late call is on its way; longer than the time between two updates.
+pub const LATE: Duration = Duration::from_millis(2_500);
 
 /// Shared by all instances of a test, as AWS is.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +40,15 @@ impl IpSets for Waf {
     async fn update(&self, set: &IpSet, replacement: &Approved<Replacement>) -> Result<Receipt, Failure> {
         tokio::task::yield_now().await;
         let replacement = replacement.write();
+        if self.0.faults.take(Fault::Late) {
+            let (waf, set, late) = (Arc::clone(&self.0), set.to_string(), replacement.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE).await;
+                // By now it is nobody's call: whether WAF takes it depends on the token alone.
+                let _ = waf.update(&set, &late.addresses, &late.lock_token);
+            });
+            return Err(Fault::Late.failure("wafv2:UpdateIPSet").unwrap());
+        }
         self.0
             .update(&set.to_string(), &replacement.addresses, &replacement.lock_token)?;
         Ok(Receipt {

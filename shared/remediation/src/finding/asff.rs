@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     Action, Channel, Detail, Evidence, Finding, FindingError, Severity, Threat, canonical_kind,
     guardduty::{RawAction, read_direction, read_role, says_sample},
-    lenient, parse_address, parse_time, required,
+    lenient, parse_address, parse_time, read_time, required,
 };
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
 
@@ -24,7 +24,7 @@ struct Raw {
     #[serde(default, deserialize_with = "lenient::text")]
     region: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
-    types: Vec<String>,
+    types: Vec<lenient::Scalar>,
     #[serde(default, deserialize_with = "lenient::text")]
     updated_at: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -68,10 +68,9 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
     let product = product_arn.split_once(":product/").map_or("", |(_, product)| product);
     let fields = Fields(raw.product_fields.unwrap_or_default());
     let updated_at = required(raw.updated_at, &format!("{at}.UpdatedAt"))?;
-    let observed_at = match fields.get("eventLastSeen").or(raw.last_observed_at.as_deref()) {
-        Some(text) => parse_time(text, &format!("{at}.LastObservedAt"))?,
-        None => parse_time(&updated_at, &format!("{at}.UpdatedAt"))?,
-    };
+    let updated = parse_time(&updated_at, &format!("{at}.UpdatedAt"))?;
+    let last_seen = fields.get("eventLastSeen").or(raw.last_observed_at.as_deref());
+    let observed_at = last_seen.and_then(read_time).unwrap_or(updated);
     let label = raw
         .severity
         .as_ref()
@@ -99,7 +98,12 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
         evidence: Evidence {
             id: FindingId::new(&id),
             version: FindingVersion::new(updated_at),
-            kind: raw.types.first().map(|kind| canonical_kind(kind)).unwrap_or_default(),
+            kind: raw
+                .types
+                .iter()
+                .find_map(|kind| kind.0.as_deref())
+                .map(canonical_kind)
+                .unwrap_or_default(),
             severity: label.or(normalized).unwrap_or(Severity::Low),
             account: AccountId::new(required(raw.aws_account_id, &format!("{at}.AwsAccountId"))?),
             region: Region::new(raw.region.unwrap_or_else(|| region_of(&product_arn))),

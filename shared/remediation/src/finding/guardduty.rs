@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Action, Channel, Detail, Direction, Evidence, Finding, FindingError, Role, Severity, Threat, canonical_kind,
-    lenient, parse_address, parse_time, required,
+    lenient, parse_address, parse_time, read_time, required,
 };
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
 
@@ -179,7 +179,7 @@ struct Signal {
         alias = "EndpointIds",
         deserialize_with = "lenient::list"
     )]
-    endpoints: Vec<String>,
+    endpoints: Vec<lenient::Scalar>,
     #[serde(
         default,
         rename = "signalIndicators",
@@ -220,12 +220,11 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
     let raw: Raw<'_> = serde_json::from_str(detail).map_err(|error| FindingError::malformed("detail", &error))?;
     let service = raw.service.unwrap_or_default();
     let kind = canonical_kind(&required(raw.kind, "detail.type")?);
-    let id = required(raw.arn.or(raw.id), "detail.id")?;
+    let arn = raw.arn.filter(|arn| !arn.trim().is_empty());
+    let id = required(arn.or(raw.id), "detail.id")?;
     let updated_at = required(raw.updated_at, "detail.updatedAt")?;
-    let observed_at = match &service.last_seen {
-        Some(text) => parse_time(text, "detail.service.eventLastSeen")?,
-        None => parse_time(&updated_at, "detail.updatedAt")?,
-    };
+    let updated = parse_time(&updated_at, "detail.updatedAt")?;
+    let observed_at = service.last_seen.as_deref().and_then(read_time).unwrap_or(updated);
     let action = match (
         service.action,
         service.detection.and_then(|detection| detection.sequence),
@@ -359,7 +358,7 @@ impl Sequence {
         endpoint.id.as_ref().is_some_and(|id| {
             self.signals
                 .iter()
-                .any(|signal| names(signal) && signal.endpoints.iter().any(|other| other == id))
+                .any(|signal| names(signal) && signal.endpoints.iter().any(|other| other.0.as_ref() == Some(id)))
         })
     }
 }

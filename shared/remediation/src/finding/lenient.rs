@@ -7,7 +7,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-/// A text, also where a number or a flag stands; `null` is absent.
+/// A text, also where a number or a flag stands; anything else is absent.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Scalar::deserialize(deserializer)?.0)
 }
@@ -31,7 +31,7 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A JSON scalar as text; `None` for `null`.
+/// A JSON scalar as text; `None` for `null`, and for a list or an object in its place.
 #[derive(Default)]
 pub(super) struct Scalar(pub(super) Option<String>);
 
@@ -43,7 +43,7 @@ impl<'de> Deserialize<'de> for Scalar {
 
 struct ScalarVisitor;
 
-impl Visitor<'_> for ScalarVisitor {
+impl<'de> Visitor<'de> for ScalarVisitor {
     type Value = Scalar;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +75,16 @@ impl Visitor<'_> for ScalarVisitor {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Scalar, E> {
+        Ok(Scalar(None))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
+        while list.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(Scalar(None))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
+        while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
         Ok(Scalar(None))
     }
 }

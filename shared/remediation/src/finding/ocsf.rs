@@ -48,7 +48,7 @@ struct Info {
     #[serde(default, deserialize_with = "lenient::text")]
     title: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
-    types: Vec<String>,
+    types: Vec<lenient::Scalar>,
     #[serde(default, deserialize_with = "lenient::text")]
     modified_time: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -148,8 +148,12 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
         .or(seen)
         .ok_or_else(|| FindingError::Missing(format!("{at}.finding_info.modified_time")))?;
 
-    let kind = info.types.iter().find(|kind| kind.contains(':')).or(info.types.first());
-    let kind = kind.map(|kind| canonical_kind(kind)).unwrap_or_default();
+    let types = || info.types.iter().filter_map(|kind| kind.0.as_deref());
+    let kind = types()
+        .find(|kind| kind.contains(':'))
+        .or_else(|| types().next())
+        .map(canonical_kind)
+        .unwrap_or_default();
     let detail = if product.ends_with("/aws/guardduty") {
         Detail::Threat(threat(&raw.evidences, &kind, at)?)
     } else {
