@@ -51,14 +51,14 @@ pub async fn sdk_config(endpoint: &str) -> SdkConfig {
 ///
 /// # Errors
 /// When WAF refuses.
-pub fn make_ip_set(cloud: &LocalCloud, name: &str, family: &str, addresses: &[String]) -> Result<String> {
-    let request = json!({ "Name": name, "Scope": "REGIONAL", "IPAddressVersion": family, "Addresses": addresses });
+pub fn make_ip_set(cloud: &LocalCloud, name: &str, scope: &str, family: &str, addresses: &[String]) -> Result<String> {
+    let request = json!({ "Name": name, "Scope": scope, "IPAddressVersion": family, "Addresses": addresses });
     let made = cloud.call(Service::Wafv2, "CreateIPSet", &request)?;
     let id = made
         .pointer("/Summary/Id")
         .and_then(Value::as_str)
         .context("a new IP set has an id")?;
-    Ok(format!("{name}|{id}|REGIONAL"))
+    Ok(format!("{name}|{id}|{scope}"))
 }
 
 /// The addresses of an IP set and its lock token.
@@ -66,14 +66,14 @@ pub fn make_ip_set(cloud: &LocalCloud, name: &str, family: &str, addresses: &[St
 /// # Errors
 /// When WAF refuses.
 pub fn read_ip_set(cloud: &LocalCloud, reference: &str) -> Result<(Vec<String>, String)> {
-    let (name, id) = reference
-        .split_once('|')
-        .and_then(|(name, rest)| Some((name, rest.split_once('|')?.0)))
-        .context("name|id|SCOPE")?;
+    let parts: Vec<&str> = reference.split('|').collect();
+    let [name, id, scope] = parts.as_slice() else {
+        anyhow::bail!("{reference} is not name|id|SCOPE")
+    };
     let found = cloud.call(
         Service::Wafv2,
         "GetIPSet",
-        &json!({ "Name": name, "Id": id, "Scope": "REGIONAL" }),
+        &json!({ "Name": name, "Id": id, "Scope": scope }),
     )?;
     let addresses = found
         .pointer("/IPSet/Addresses")

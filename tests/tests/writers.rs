@@ -15,69 +15,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use block_ip::{BlockIp, Settings, Waf};
 use local_cloud::{LocalCloud, Service};
-use remediation::{
-    clock::{Clock, Deadline, SystemClock},
-    engine::Engine,
-    intake::{self, Invocation},
-    report::Silent,
-    settings::SettingsReader,
-};
-use remediation_aws::{Aws, DynamoLedger};
-use securecart_tests::{make_ip_set, make_ledger_table, read_ip_set, sdk_config};
+use securecart_tests::{make_ip_set, make_ledger_table, read_ip_set};
 use serde_json::json;
+
+#[path = "common/instance.rs"]
+mod instance;
+
+use instance::{brute_force, deliver, instance};
 
 const WRITERS: usize = 32;
 const OWN: usize = 10;
 const COMMON: usize = 8;
 const FOREIGN: usize = 20;
 const EDITS: usize = 4;
-
-type Instance = Engine<BlockIp<Waf>, DynamoLedger, Silent, SystemClock>;
-
-async fn instance(cloud: &LocalCloud, set: &str) -> Instance {
-    let values =
-        [("MODE", "enforce"), ("BLOCK_IPV4_SETS", set)].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = Settings::read(SettingsReader::new(values)).unwrap();
-    let waf = Waf::new(&Aws::from_config(sdk_config(cloud.waf_endpoint()).await));
-    let ledger = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();
-    Engine {
-        policy: settings.policy,
-        remediation: BlockIp::new(waf, settings),
-        ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&ledger), "writers".to_owned()),
-        reporter: Silent,
-        clock: SystemClock,
-    }
-}
-
-/// Delivers a batch and, as SQS does, delivers again what was not done.
-async fn deliver(instance: &Instance, mut bodies: Vec<(String, String)>) -> usize {
-    for delivery in 1..=20 {
-        let batch = testkit::events::sqs_batch(bodies.iter().map(|(id, body)| (id.as_str(), body.clone())));
-        let Ok(Invocation::Batch(messages)) = intake::read(&batch.to_string()) else {
-            panic!("not a batch")
-        };
-        let deadline = Deadline::after(Duration::from_secs(57), instance.clock.now());
-        let again = instance.batch(messages, deadline).await.redeliver;
-        bodies.retain(|(id, _)| again.contains(id));
-        if bodies.is_empty() {
-            return delivery;
-        }
-    }
-    panic!("{} messages were never done", bodies.len())
-}
-
-fn brute_force(writer: usize, address: &str) -> (String, String) {
-    let id = format!("{writer}-{address}");
-    let attack = testkit::events::Attack {
-        id: &id,
-        seen: SystemClock.now(),
-        address,
-        severity: 2.0,
-    };
-    (id.clone(), testkit::events::brute_force(&attack).to_string())
-}
 
 /// A person adds an address through the console: reads, adds, writes, and tries again when refused.
 fn edit(cloud: &LocalCloud, set: &str, address: &str) {
@@ -106,7 +57,14 @@ fn edit(cloud: &LocalCloud, set: &str, address: &str) {
 async fn thirty_two_writers_and_a_person_lose_nothing() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     let foreign: BTreeSet<String> = (0..FOREIGN).map(|n| format!("203.0.113.{n}/32")).collect();
-    let set = make_ip_set(&cloud, "writers", "IPV4", &foreign.iter().cloned().collect::<Vec<_>>()).unwrap();
+    let set = make_ip_set(
+        &cloud,
+        "writers",
+        "REGIONAL",
+        "IPV4",
+        &foreign.iter().cloned().collect::<Vec<_>>(),
+    )
+    .unwrap();
     make_ledger_table(&cloud, "writers").unwrap();
 
     let common: Vec<String> = (0..COMMON).map(|n| format!("192.0.2.{n}")).collect();
@@ -119,9 +77,9 @@ async fn thirty_two_writers_and_a_person_lose_nothing() {
         let bodies = own
             .iter()
             .chain(&common)
-            .map(|address| brute_force(writer, address))
+            .map(|address| brute_force(&writer.to_string(), address))
             .collect();
-        work.push((instance(&cloud, &set).await, bodies));
+        work.push((instance(&cloud, "writers", &set, "").await, bodies));
     }
     cloud.extension().reset_calls().unwrap();
 

@@ -204,3 +204,114 @@ fn embedded_metrics(namespace: &str, remediation: &str, reports: &[Report], gaug
     line.extend(values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
     Value::Object(line)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use remediation::{
+        Evidence,
+        clock::Timestamp,
+        finding::Severity,
+        ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
+        outcome::Reason,
+    };
+
+    use super::*;
+
+    fn hub() -> Channel {
+        Channel::SecurityHub {
+            finding: "finding".to_owned(),
+            product_arn: "product".to_owned(),
+        }
+    }
+
+    fn report(target: &str, channels: &[Channel], outcome: Outcome) -> Report {
+        let (id, version) = (FindingId::new("finding"), FindingVersion::new("1"));
+        Report {
+            record: RecordId::derive("block-ip", "set", target, &id, &version),
+            scope: "set".to_owned(),
+            target: target.to_owned(),
+            evidence: Evidence {
+                id,
+                version,
+                channel: Channel::GuardDuty,
+                kind: "kind".to_owned(),
+                severity: Severity::Low,
+                account: AccountId::new("111122223333"),
+                region: Region::new("us-east-1"),
+                observed_at: Timestamp::UNIX_EPOCH,
+            },
+            channels: channels.iter().cloned().collect::<BTreeSet<_>>(),
+            outcome,
+        }
+    }
+
+    fn reason() -> Reason {
+        Reason::new("code", "text")
+    }
+
+    #[test]
+    fn a_finding_is_resolved_only_when_all_of_it_is() {
+        let done = report("a", &[hub()], Outcome::Remediated(reason()));
+        let there = report("b", &[hub()], Outcome::AlreadyInPlace(reason()));
+        let declined = report("c", &[hub()], Outcome::Declined(reason()));
+        let is_resolved = |reports: &[Report]| {
+            answers("block-ip", reports)
+                .iter()
+                .map(|(_, a)| a.is_resolved)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(is_resolved(&[done.clone(), there.clone()]), [true]);
+        assert_eq!(is_resolved(&[done, declined]), [false]);
+    }
+
+    #[test]
+    fn what_would_come_back_for_ever_is_not_told() {
+        for outcome in [Outcome::WouldRemediate(reason()), Outcome::Declined(reason())] {
+            assert!(answers("block-ip", &[report("a", &[hub()], outcome)]).is_empty());
+        }
+        let direct = report("a", &[Channel::GuardDuty], Outcome::Remediated(reason()));
+        assert!(answers("block-ip", &[direct]).is_empty());
+    }
+
+    #[test]
+    fn notes_fit_and_name_the_record() {
+        let long = Outcome::Failed(Failure::new(Class::Denied, "o", "c", "x".repeat(2_000)));
+        let reports = [
+            report("a", &[hub()], Outcome::Remediated(reason())),
+            report("b", &[hub()], long),
+        ];
+        let answers = answers("block-ip", &reports);
+        let note = &answers.first().unwrap().1.note;
+        assert_eq!(note.chars().count(), NOTE);
+        assert!(note.contains(reports.first().unwrap().record.as_str()), "{note}");
+    }
+
+    #[test]
+    fn metrics_are_in_the_embedded_format() {
+        let reports = [
+            report("a", &[], Outcome::Remediated(reason())),
+            report("b", &[], Outcome::Remediated(reason())),
+            report("c", &[], Outcome::Declined(reason())),
+        ];
+        let gauges = Gauges(vec![("SetOccupancyPercent", 1.5), ("SetOccupancyPercent", 80.0)]);
+        let line = embedded_metrics("SecureCart/Remediation", "block-ip", &reports, &gauges, 1);
+        let value = |name: &str| line.get(name).and_then(Value::as_f64);
+        assert_eq!(
+            (
+                value("Remediated"),
+                value("Declined"),
+                value("SetOccupancyPercent"),
+                value("SecurityHubUntold")
+            ),
+            (Some(2.0), Some(1.0), Some(80.0), Some(1.0))
+        );
+        let directive = line.pointer("/_aws/CloudWatchMetrics/0").unwrap();
+        assert_eq!(directive.get("Dimensions"), Some(&json!([["Function"]])));
+        assert_eq!(
+            directive.get("Metrics").and_then(Value::as_array).map(Vec::len),
+            Some(4)
+        );
+    }
+}

@@ -66,6 +66,10 @@ pub struct Pace {
 
 /// What the engine has cleared for writing: recorded, in turn, and not a dry run. Only the engine can make one, and
 /// without one no [`Remediation::apply`] can be called.
+///
+/// ```compile_fail
+/// let forged = remediation::Approved::new("a write that nobody cleared");
+/// ```
 #[derive(Debug)]
 pub struct Approved<W>(W);
 
