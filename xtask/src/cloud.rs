@@ -12,6 +12,10 @@ const STACK: &str = "securecart";
 /// Keeps the local cloud running until standard input ends or Ctrl-C, and writes what `cargo lambda watch` needs.
 pub fn hold() -> Result<()> {
     let workspace = build::workspace()?;
+    let file = workspace.join("target/local-cloud.env");
+    if file.exists() {
+        fs::remove_file(&file).with_context(|| format!("{} is of an earlier run and stays", file.display()))?;
+    }
     let binary = build::function("block-ip")?;
     let cloud = LocalCloud::start(&screen::progress)?;
     let parameters = [("Mode", "enforce"), ("LedgerDeletionProtection", "false")];
@@ -37,7 +41,6 @@ pub fn hold() -> Result<()> {
     lines.push(format!("LEDGER_TABLE={}", output("LedgerTableName")?));
     lines.push(format!("BLOCK_IPV4_SETS={}", output("RegionalIPv4SetRef")?));
     lines.push(format!("BLOCK_IPV6_SETS={}", output("RegionalIPv6SetRef")?));
-    let file = workspace.join("target/local-cloud.env");
     fs::write(&file, lines.join("\n") + "\n").with_context(|| format!("{} cannot be written", file.display()))?;
 
     screen::heading("The local cloud is running.");

@@ -1,13 +1,14 @@
 //! The function as Lambda calls it.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use futures_util::FutureExt;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use remediation::{
     Remediation,
     clock::{Clock, Deadline, SystemClock},
     engine::{Engine, Policy, Summary},
+    failure::Failure,
     intake::{self, Command, Invocation},
     settings::SettingsReader,
 };
@@ -78,33 +79,47 @@ fn init_logging() {
         .init();
 }
 
-async fn answer<R: Remediation>(engine: &LambdaEngine<R>, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Error> {
+async fn answer<R: Remediation>(
+    engine: &LambdaEngine<R>,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Value, Diagnostic> {
     let deadline = Deadline::from_context(event.context.deadline, engine.clock.now());
-    let invocation =
-        intake::read(event.payload.get()).inspect_err(|error| tracing::error!(error = %error, "unreadable"))?;
+    let invocation = intake::read(event.payload.get()).map_err(|error| {
+        tracing::error!(error = %error, "unreadable");
+        diagnostic("UnreadableInput", &error)
+    })?;
+    let refused = |failure: Failure| diagnostic("CommandRefused", &failure);
     match invocation {
         Invocation::Batch(messages) => {
             let failed = engine.batch(messages, deadline).await.redeliver;
             if failed.iter().any(String::is_empty) {
-                return Err("a record failed that has no message id; the whole batch has to come again".into());
+                let why = "a record failed that has no message id; the whole batch has to come again";
+                return Err(diagnostic("NotDone", &why));
             }
             let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
             Ok(json!({ "batchItemFailures": failed }))
         }
-        Invocation::Event(intake) => told(engine.event(intake, deadline).await),
-        Invocation::Schedule => told(engine.sweep(deadline).await),
-        Invocation::Command(Command::Undo(id)) => told(engine.undo(&id, deadline).await?),
-        Invocation::Command(Command::Approve(id)) => told(engine.approve(&id, deadline).await?),
-        Invocation::Command(Command::Explain(intake)) => told(engine.explain(intake).await?),
+        Invocation::Event(intake) => told(&engine.event(intake, deadline).await),
+        Invocation::Schedule => told(&engine.sweep(deadline).await),
+        Invocation::Command(Command::Undo(id)) => told(&engine.undo(&id, deadline).await.map_err(refused)?),
+        Invocation::Command(Command::Approve(id)) => told(&engine.approve(&id, deadline).await.map_err(refused)?),
+        Invocation::Command(Command::Explain(intake)) => told(&engine.explain(intake).await.map_err(refused)?),
     }
 }
 
 /// The summary; an error when something failed, so that whoever called tries again.
-fn told(summary: Summary) -> Result<Value, Error> {
-    let json = serde_json::to_value(&summary)?;
+fn told(summary: &Summary) -> Result<Value, Diagnostic> {
+    let json = serde_json::to_value(summary).map_err(|error| diagnostic("NotJson", &error))?;
     if summary.needs_redelivery() {
-        Err(json.to_string().into())
+        Err(diagnostic("NotDone", &json))
     } else {
         Ok(json)
+    }
+}
+
+fn diagnostic(error_type: &str, message: &dyn Display) -> Diagnostic {
+    Diagnostic {
+        error_type: error_type.to_owned(),
+        error_message: message.to_string(),
     }
 }
