@@ -1,11 +1,17 @@
 //! Telling Security Hub and the metrics what became of a finding.
 
-use std::{collections::BTreeMap, io::Write, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use aws_sdk_securityhub::{
     Client,
     types::{AwsSecurityFindingIdentifier, NoteUpdate, WorkflowStatus, WorkflowUpdate},
 };
+use futures_util::{FutureExt, StreamExt, stream};
 use remediation::{
     failure::{Class, Failure},
     finding::Channel,
@@ -23,6 +29,8 @@ pub struct AwsReporter {
     namespace: Option<String>,
 }
 
+/// Security Hub takes ten updates a second.
+const PARALLEL: usize = 8;
 /// Security Hub takes a note of 512 characters.
 const NOTE: usize = 512;
 
@@ -107,26 +115,45 @@ impl AwsReporter {
         }
     }
 
-    fn emit(&self, remediation: &str, reports: &[Report], gauges: &Gauges, untold: usize) {
+    fn emit(&self, metrics: &Metrics) {
         let Some(namespace) = &self.namespace else { return };
-        let metrics = embedded_metrics(namespace, remediation, reports, gauges, untold);
         // CloudWatch reads a metric only from a line that is nothing but the JSON; the log's formatter would wrap it.
-        if let Err(error) = writeln!(std::io::stdout().lock(), "{metrics}") {
+        if let Err(error) = writeln!(std::io::stdout().lock(), "{}", metrics.in_embedded_format(namespace)) {
             tracing::warn!(error = %error, "metrics not written");
         }
     }
 }
 
 impl Reporter for AwsReporter {
-    async fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges) {
-        let mut untold = 0;
-        for (channel, answer) in answers(remediation, reports) {
-            if let Err(failure) = self.tell_hub(remediation, channel, &answer).await {
-                untold += 1;
-                tracing::warn!(failure = %failure, "Security Hub was not told");
+    async fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges, within: Duration) {
+        self.emit(&measure(remediation, reports, gauges));
+        let told = AtomicUsize::new(0);
+        let answers = answers(remediation, reports);
+        let total = answers.len();
+        let telling = stream::iter(&answers).for_each_concurrent(PARALLEL, |(channel, answer)| {
+            let told = &told;
+            async move {
+                match self.tell_hub(remediation, channel, answer).await {
+                    Ok(()) => {
+                        told.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(failure) => tracing::warn!(failure = %failure, "Security Hub was not told"),
+                }
             }
+            .boxed()
+        });
+        // A storm of findings must not hold up the answer to the queue: what is done is done.
+        let _ = tokio::time::timeout(within, telling).await;
+        let untold = total.saturating_sub(told.into_inner());
+        if untold > 0 {
+            tracing::warn!(untold, total, "Security Hub was not told of every finding");
+            #[expect(clippy::cast_precision_loss, reason = "a count of findings in one batch")]
+            self.emit(&measure(
+                remediation,
+                &[],
+                &Gauges(vec![("SecurityHubUntold", untold as f64)]),
+            ));
         }
-        self.emit(remediation, reports, gauges, untold);
     }
 }
 
@@ -170,9 +197,15 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
         .collect()
 }
 
-/// One line in CloudWatch's embedded metric format: outcomes as counts, and the gauges.
-fn embedded_metrics(namespace: &str, remediation: &str, reports: &[Report], gauges: &Gauges, untold: usize) -> Value {
-    let mut values: BTreeMap<&str, f64> = BTreeMap::new();
+/// Measures of one run, by name.
+struct Metrics {
+    function: String,
+    values: BTreeMap<&'static str, f64>,
+}
+
+/// Outcomes as counts, and of each gauge the highest value.
+fn measure(remediation: &str, reports: &[Report], gauges: &Gauges) -> Metrics {
+    let mut values: BTreeMap<&'static str, f64> = BTreeMap::new();
     for report in reports {
         *values.entry(report.outcome.name()).or_default() += 1.0;
     }
@@ -180,29 +213,40 @@ fn embedded_metrics(namespace: &str, remediation: &str, reports: &[Report], gaug
         let highest = values.entry(name).or_insert(*value);
         *highest = highest.max(*value);
     }
-    if untold > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "a count of findings in one batch")]
-        values.insert("SecurityHubUntold", untold as f64);
+    Metrics {
+        function: remediation.to_owned(),
+        values,
     }
-    let unit = |name: &str| if name.ends_with("Percent") { "Percent" } else { "Count" };
-    let metrics: Vec<_> = values
-        .keys()
-        .map(|name| json!({ "Name": name, "Unit": unit(name) }))
-        .collect();
-    let timestamp = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
-    let mut line = Map::new();
-    line.insert(
-        "_aws".to_owned(),
-        json!({
-            "Timestamp": u64::try_from(timestamp).unwrap_or(u64::MAX),
-            "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Function"]], "Metrics": metrics }],
-        }),
-    );
-    line.insert("Function".to_owned(), json!(remediation));
-    line.extend(values.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
-    Value::Object(line)
+}
+
+impl Metrics {
+    /// One line in CloudWatch's embedded metric format.
+    fn in_embedded_format(&self, namespace: &str) -> Value {
+        let unit = |name: &str| if name.ends_with("Percent") { "Percent" } else { "Count" };
+        let metrics: Vec<_> = self
+            .values
+            .keys()
+            .map(|name| json!({ "Name": name, "Unit": unit(name) }))
+            .collect();
+        let timestamp = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis());
+        let mut line = Map::new();
+        line.insert(
+            "_aws".to_owned(),
+            json!({
+                "Timestamp": u64::try_from(timestamp).unwrap_or(u64::MAX),
+                "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Function"]], "Metrics": metrics }],
+            }),
+        );
+        line.insert("Function".to_owned(), json!(self.function));
+        line.extend(
+            self.values
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), json!(value))),
+        );
+        Value::Object(line)
+    }
 }
 
 #[cfg(test)]
@@ -296,22 +340,17 @@ mod tests {
             report("c", &[], Outcome::Declined(reason())),
         ];
         let gauges = Gauges(vec![("SetOccupancyPercent", 1.5), ("SetOccupancyPercent", 80.0)]);
-        let line = embedded_metrics("SecureCart/Remediation", "block-ip", &reports, &gauges, 1);
+        let line = measure("block-ip", &reports, &gauges).in_embedded_format("SecureCart/Remediation");
         let value = |name: &str| line.get(name).and_then(Value::as_f64);
         assert_eq!(
-            (
-                value("Remediated"),
-                value("Declined"),
-                value("SetOccupancyPercent"),
-                value("SecurityHubUntold")
-            ),
-            (Some(2.0), Some(1.0), Some(80.0), Some(1.0))
+            (value("Remediated"), value("Declined"), value("SetOccupancyPercent")),
+            (Some(2.0), Some(1.0), Some(80.0))
         );
         let directive = line.pointer("/_aws/CloudWatchMetrics/0").unwrap();
         assert_eq!(directive.get("Dimensions"), Some(&json!([["Function"]])));
         assert_eq!(
             directive.get("Metrics").and_then(Value::as_array).map(Vec::len),
-            Some(4)
+            Some(3)
         );
     }
 }

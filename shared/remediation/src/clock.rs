@@ -56,6 +56,14 @@ impl Deadline {
         Self(now + duration)
     }
 
+    /// The time left for telling what was done, out of what is kept back; a second stays for the answer itself.
+    #[must_use]
+    pub fn remaining_to_report(&self, now: Timestamp) -> Duration {
+        (self.0 + Self::RESERVE - Duration::from_secs(1) - now)
+            .to_std()
+            .unwrap_or_default()
+    }
+
     /// The time left for work; zero when it is over.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Duration {

@@ -345,7 +345,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         }
         redeliver.sort_unstable();
         redeliver.dedup();
-        self.reporter.report(R::NAME, &news, &gauges).await;
+        let within = deadline.remaining_to_report(self.clock.now());
+        self.reporter.report(R::NAME, &news, &gauges, within).await;
         (summary, redeliver)
     }
 

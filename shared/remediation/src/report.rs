@@ -1,6 +1,6 @@
 //! What was done is told: to Security Hub, the metrics and the log. Telling never changes an outcome.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::Serialize;
 
@@ -35,9 +35,14 @@ pub struct Gauges(pub Vec<(&'static str, f64)>);
 
 /// Where reports go.
 pub trait Reporter: Send + Sync {
-    /// Tells what became of these. What cannot be told is logged, and counted.
-    fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges)
-    -> impl Future<Output = ()> + Send;
+    /// Tells what became of these, within this time. What cannot be told is logged, and counted.
+    fn report(
+        &self,
+        remediation: &'static str,
+        reports: &[Report],
+        gauges: &Gauges,
+        within: Duration,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// Tells nobody.
@@ -45,5 +50,5 @@ pub trait Reporter: Send + Sync {
 pub struct Silent;
 
 impl Reporter for Silent {
-    async fn report(&self, _: &'static str, _: &[Report], _: &Gauges) {}
+    async fn report(&self, _: &'static str, _: &[Report], _: &Gauges, _: Duration) {}
 }
