@@ -10,6 +10,7 @@
 //! however it ends.
 
 mod aws;
+mod build;
 mod emulators;
 mod extension;
 mod python;
@@ -21,6 +22,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 pub use aws::{CallError, Service};
+pub use build::{function, workspace};
 pub use extension::{Extension, RecordedCall};
 pub use stack::{Deployment, Resource};
 

@@ -1,41 +1,10 @@
-//! What the end-to-end tests share: the local cloud, the functions' binaries, clients.
+//! What the end-to-end tests share: clients, IP sets and tables on the local cloud.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use local_cloud::{LocalCloud, REGION, Service};
 use serde_json::{Value, json};
-
-/// The folder of the workspace.
-///
-/// # Errors
-/// Never, in a checkout.
-pub fn workspace() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    Ok(folder.context("the tests lie in the workspace")?.to_owned())
-}
-
-/// Builds a function as the tests are built, and returns its binary.
-///
-/// # Errors
-/// When it does not build.
-pub fn function(name: &str) -> Result<PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--workspace", "--bin", name]);
-    let built = command
-        .current_dir(workspace()?)
-        .status()
-        .context("cargo cannot be started")?;
-    ensure!(built.success(), "{name} does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(workspace()?.join("target"), PathBuf::from);
-    Ok(target.join("debug").join(name))
-}
 
 /// The configuration of an SDK client for one of the local cloud's endpoints.
 pub async fn sdk_config(endpoint: &str) -> SdkConfig {

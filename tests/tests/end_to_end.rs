@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local_cloud::{CallError, Deployment, LocalCloud, Service};
+use local_cloud::{CallError, Deployment, LocalCloud, Service, function, workspace};
 use remediation::clock::{Clock, SystemClock};
-use securecart_tests::{function, read_ip_set, workspace};
+use securecart_tests::read_ip_set;
 use serde_json::{Value, json};
 
 static CLOUD: LazyLock<LocalCloud> = LazyLock::new(|| LocalCloud::start(&|_| {}).unwrap());

@@ -5,18 +5,18 @@ use std::{fs, io::Read, path::Path, process::Command};
 use anyhow::{Context, Result, ensure};
 use local_cloud::LocalCloud;
 
-use crate::{build, screen};
+use crate::screen;
 
 const STACK: &str = "securecart";
 
 /// Keeps the local cloud running until standard input ends or Ctrl-C, and writes what `cargo lambda watch` needs.
 pub fn hold() -> Result<()> {
-    let workspace = build::workspace()?;
+    let workspace = local_cloud::workspace()?;
     let file = workspace.join("target/local-cloud.env");
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("{} is of an earlier run and stays", file.display()))?;
     }
-    let binary = build::function("block-ip")?;
+    let binary = local_cloud::function("block-ip")?;
     let cloud = LocalCloud::start(&screen::progress)?;
     let parameters = [("Mode", "enforce"), ("LedgerDeletionProtection", "false")];
     let stack = cloud.deploy(

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 use local_cloud::{Deployment, LocalCloud, Service};
 use serde_json::{Value, json};
 
-use crate::{build, screen};
+use crate::screen;
 
 /// One event, and what has to become of each address in it.
 struct Scene {
@@ -91,7 +91,7 @@ pub fn run() -> Result<()> {
     let begin = Instant::now();
     screen::heading("SecureCart Remediation: a GuardDuty finding blocks an attacker in AWS WAF");
     screen::progress("building the function");
-    let binary = build::function("block-ip")?;
+    let binary = local_cloud::function("block-ip")?;
     let cloud = LocalCloud::start(&screen::progress)?;
     screen::progress("deploying template.yaml");
     let parameters = [
@@ -99,7 +99,7 @@ pub fn run() -> Result<()> {
         ("AllowList", ALLOW_LIST),
         ("LedgerDeletionProtection", "false"),
     ];
-    let template = build::workspace()?.join("template.yaml");
+    let template = local_cloud::workspace()?.join("template.yaml");
     let stack = cloud.deploy(&template, "securecart", &[("block-ip", &binary)], &parameters)?;
     screen::row(&format!("{} resources deployed, each read back", stack.resources.len()));
 
@@ -440,7 +440,7 @@ impl Record {
 }
 
 fn sample(name: &str) -> Result<Value> {
-    let path = build::workspace()?
+    let path = local_cloud::workspace()?
         .join("events/block-ip")
         .join(name)
         .with_extension("json");

@@ -1,7 +1,6 @@
 //! The developer's commands: `cargo demo`, and `cargo xtask` with the others.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to a person")]
 
-mod build;
 mod cloud;
 mod demo;
 mod screen;

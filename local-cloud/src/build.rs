@@ -8,12 +8,19 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// The folder of the workspace.
+///
+/// # Errors
+/// Never, in a checkout.
 pub fn workspace() -> Result<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-    Ok(folder.context("xtask lies in the workspace")?.to_owned())
+    Ok(folder.context("this crate lies in the workspace")?.to_owned())
 }
 
-/// Builds a function as a development build, and returns its binary.
+/// Builds a function as a development build, and returns its binary. Built with the whole workspace's features, as the tests are, it needs
+/// no second build of the SDK.
+///
+/// # Errors
+/// When it does not build.
 pub fn function(name: &str) -> Result<PathBuf> {
     let workspace = workspace()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
