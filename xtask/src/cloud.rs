@@ -78,14 +78,7 @@ pub fn sam_deploy(template: &str, architecture: &str) -> Result<()> {
             "--no-confirm-changeset",
             "--no-progressbar",
         ])
-        .args([
-            "--capabilities",
-            "CAPABILITY_IAM",
-            "--region",
-            local_cloud::REGION,
-            "--config-file",
-        ])
-        .arg(built.join("no-samconfig.toml"))
+        .args(["--capabilities", "CAPABILITY_IAM", "--region", local_cloud::REGION])
         .arg("--template-file")
         .arg(&prepared)
         .arg("--parameter-overrides")
@@ -103,9 +96,7 @@ pub fn sam_deploy(template: &str, architecture: &str) -> Result<()> {
         .flatten()
         .filter_map(|function| function.get("FunctionName")?.as_str())
         .collect();
-    let name = names
-        .iter()
-        .find(|name| name.contains("block-ip") || name.contains("BlockIp"));
+    let name = names.iter().find(|name| **name == function);
     let name = name.with_context(|| format!("{function} is not among the functions {names:?}"))?;
     let schedule = serde_json::json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} });
     let answer = cloud.invoke(name, &schedule)?;
