@@ -64,6 +64,9 @@ pub fn converge(situation: &Situation<'_>, requests: &[Request<'_, Attacker>]) -
     draft.finish(decisions, &spoken_for, evicted.len())
 }
 
+/// The code of an operator's undo, also while it is under way.
+const UNBLOCKED: &str = "unblocked";
+
 fn no_room() -> Reason {
     let text = format!("the IP set is full: {CAPACITY} addresses, and every other block is worse or stands longer");
     Reason::new("no-room", text)
@@ -213,6 +216,16 @@ impl<'a> Draft<'a> {
                 Decision::Act(Step::Make(block), reason)
             };
         }
+        if self
+            .ending
+            .get(&target)
+            .is_some_and(|(_, reason)| reason.code == UNBLOCKED)
+        {
+            return Decision::Decline(Reason::new(
+                Reason::UNDONE,
+                format!("an operator is unblocking {address}"),
+            ));
+        }
         let block = match self.ending.remove(&target) {
             // A write that takes it away may be under way: only a later one makes it stand.
             Some((block, _)) => terms.again(&block, severity, last_seen, now).behind(self.token()),
@@ -237,7 +250,7 @@ impl<'a> Draft<'a> {
 
     fn unblock(&mut self, attacker: Attacker) -> Decision<Block> {
         let target = attacker.to_string();
-        let reason = Reason::new("unblocked", format!("an operator unblocked {target}"));
+        let reason = Reason::new(UNBLOCKED, format!("an operator unblocked {target}"));
         if let Some(block) = self.live.remove(&target) {
             self.end(target.clone(), block, reason.clone());
         }
@@ -278,6 +291,13 @@ impl<'a> Draft<'a> {
 
     /// Lets the least severe blocks that end soonest give way until the rest fits.
     fn make_room(&mut self) -> BTreeSet<String> {
+        let stands: HashSet<&str> = self
+            .situation
+            .standing
+            .iter()
+            .filter(|held| !matches!(held.phase, Phase::Held(_)))
+            .map(|held| held.target.as_str())
+            .collect();
         let mut evicted = BTreeSet::new();
         loop {
             let excess = self.placement(self.room()).len().saturating_sub(self.room());
@@ -291,7 +311,9 @@ impl<'a> Draft<'a> {
                 .collect();
             ranking.sort_unstable();
             for (_, _, target) in ranking.into_iter().take(excess) {
-                if let Some(block) = self.live.remove(&target) {
+                if let Some(block) = self.live.remove(&target)
+                    && stands.contains(target.as_str())
+                {
                     self.end(
                         target.clone(),
                         block,

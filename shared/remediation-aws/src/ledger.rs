@@ -226,7 +226,7 @@ impl Ledger for DynamoLedger {
             .table_name(&self.table)
             .set_key(Some(key(&format!("turn#{turn}"), "turn")))
             .update_expression("SET free_at = :free")
-            .condition_expression("attribute_not_exists(free_at) OR free_at <= :now")
+            .condition_expression("attribute_not_exists(free_at) OR free_at <= :now OR free_at > :free")
             .expression_attribute_values(":free", number(free_ms))
             .expression_attribute_values(":now", number(now_ms))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)

@@ -164,7 +164,7 @@ struct HubAnswer {
     is_resolved: bool,
 }
 
-/// One answer per finding. A finding is resolved only if every one of its targets is; a dry run and a refusal say nothing
+/// One answer per finding. A finding is resolved only if every one of its targets is; a dry run, a refusal and a failure say nothing
 /// there: an update is sent back to us as an event, and a finding that stays NEW would then go round for ever.
 fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, HubAnswer)> {
     let mut findings: BTreeMap<&Channel, Vec<&Report>> = BTreeMap::new();
@@ -173,7 +173,12 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
             findings.entry(channel).or_default().push(report);
         }
     }
-    let is_news = |report: &&&Report| !matches!(report.outcome, Outcome::WouldRemediate(_) | Outcome::Declined(_));
+    let is_news = |report: &&&Report| {
+        !matches!(
+            report.outcome,
+            Outcome::WouldRemediate(_) | Outcome::Declined(_) | Outcome::Failed(_)
+        )
+    };
     findings
         .into_iter()
         .filter_map(|(channel, reports)| {
@@ -321,7 +326,7 @@ mod tests {
 
     #[test]
     fn notes_fit_and_name_the_record() {
-        let long = Outcome::Failed(Failure::new(Class::Denied, "o", "c", "x".repeat(2_000)));
+        let long = Outcome::Escalated(Reason::new("code", "x".repeat(2_000)));
         let reports = [
             report("a", &[hub()], Outcome::Remediated(reason())),
             report("b", &[hub()], long),

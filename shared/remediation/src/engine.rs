@@ -176,7 +176,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .find(|scope| scope.to_string() == record.scope);
         let scope =
             scope.ok_or_else(|| refuse("NoSuchScope", format!("{} is not configured any more", record.scope)))?;
+        let refused = (kind != Kind::Undo).then(|| self.remediation.guard(&target)).flatten();
         let case = Case {
+            refused,
             messages: vec![0],
             record: Some(record.clone()),
             ..Case::new(record.id, target, record.evidence, kind)

@@ -72,7 +72,11 @@ impl<R: Remediation> Case<R> {
     /// Each of our reports to Security Hub comes back as an event with the same version of the finding; acting on that
     /// one again would go round for ever. A later version means that the attacker is back, whatever the workflow says.
     pub(super) fn recall(&mut self, record: Record) {
-        if self.answered {
+        let is_open = matches!(
+            record.status,
+            Status::Intended | Status::Reverting | Status::Settled(Outcome::Failed(_))
+        );
+        if self.answered && !is_open {
             let reason = Reason::new("answered", "this version of the finding has been dealt with");
             self.outcome = Some(Outcome::Declined(reason));
             self.replayed = true;
@@ -138,6 +142,7 @@ impl<R: Remediation> Case<R> {
         Ok(Record {
             change: Some(to_json(change)?),
             image: Some(image),
+            released: None,
             ..self.record(scope, status, now)?
         })
     }

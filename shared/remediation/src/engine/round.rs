@@ -154,6 +154,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         // another instance is just taking away would look like somebody else's.
         let standing = self.ledger.standing::<R::Change>(key).await?;
         let state = self.remediation.observe(scope).await?;
+        // A plan that rests on an older word of the ledger than its lock token could bring back what was released since.
+        if self.ledger.standing::<R::Change>(key).await? != standing {
+            return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
+        }
         let now = self.clock.now();
         let plan = self.plan(scope, cases, &standing, &state, now);
         progress.measure(&plan.gauges);
@@ -161,7 +165,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let held: BTreeMap<&str, &Standing<R::Change>> = standing.iter().map(|s| (s.target.as_str(), s)).collect();
         let writes_allowed = matches!(self.policy.mode, Mode::Enforce | Mode::Approve);
         let Sorted { mut pending, gated } = self.sort(scope, cases, &plan, &held, progress, now)?;
-        if writes_allowed {
+        if writes_allowed && !gated {
             pending.extend(self.upkeep(&plan.upkeep, &held, progress, now).await?);
         }
         let recorded = !pending.is_empty();
@@ -190,7 +194,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             };
         };
         if let Some(pace) = self.remediation.pace(scope)
-            && let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, now).await?
+            && let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await?
         {
             // By then another instance may have written what we want: look again rather than write blindly.
             let wait = (free - now).to_std().unwrap_or_default();

@@ -159,7 +159,7 @@ impl Ledger for MemoryLedger {
     async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
         let mut tables = self.tables();
         match tables.turns.get(key) {
-            Some(free) if *free > now => Ok(Turn::At(*free)),
+            Some(free) if *free > now && *free <= now + every => Ok(Turn::At(*free)),
             _ => {
                 tables.turns.insert(key.to_owned(), now + every);
                 Ok(Turn::Ours)
