@@ -1,4 +1,4 @@
-//! Events that were met in the world, every one of them through intake, `block-ip`'s decision and the engine.
+//! Events that were met in the world, every one of them through intake, each function's claim, and for `block-ip` the engine.
 //!
 //! The corpus is the folder that `EVENT_CORPUS` names (relative to the workspace), else `../shared/corpus`; where there is
 //! none, the tests pass and say so. The promises hold for any folder. The decision on each event is compared with
@@ -22,6 +22,7 @@ mod common;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -166,7 +167,10 @@ fn claims(payload: &str) -> Result<Vec<IpAddr>, String> {
         match intake {
             Err(error) => _ = reasoned(&error.to_string()),
             Ok(Intake::Declined(reason)) => explained(&reason),
-            Ok(Intake::Findings(findings)) => claimed.extend(findings.iter().flat_map(claimed_by)),
+            Ok(Intake::Findings(findings)) => {
+                claimed.extend(findings.iter().flat_map(claimed_by));
+                findings.iter().for_each(|finding| _ = others(finding));
+            }
         }
     }
     Ok(claimed)
@@ -182,6 +186,30 @@ fn claimed_by(finding: &Finding) -> Vec<IpAddr> {
             explained(&reason);
             Vec::new()
         }
+        Claim::Unreadable(error) => {
+            reasoned(&error.to_string());
+            Vec::new()
+        }
+    }
+}
+
+/// What the other functions make of a finding.
+fn others(finding: &Finding) -> Vec<String> {
+    vec![told("disable-access-key", disable_access_key::claim(finding))]
+}
+
+fn told<T: Display>(function: &str, claim: Claim<T>) -> String {
+    match claim {
+        Claim::Targets(targets) => {
+            assert!(!targets.is_empty(), "a claim of nothing is a silent refusal");
+            let targets: Vec<_> = targets.iter().map(ToString::to_string).collect();
+            format!("{function}: {}", targets.join(", "))
+        }
+        Claim::Declined(reason) => {
+            explained(&reason);
+            format!("{function}: {}", reason.code)
+        }
+        Claim::Unreadable(error) => format!("{function}: {}", reasoned(&error.to_string())),
     }
 }
 
@@ -258,8 +286,11 @@ fn decision_on(payload: &str) -> String {
             "the second delivery changed something"
         );
 
-        assert!(summary.unsettled.is_empty(), "{:?}", summary.unsettled);
-        let mut parts = Vec::new();
+        let mut parts: Vec<_> = summary
+            .unsettled
+            .iter()
+            .map(|text| format!("unreadable: {text}"))
+            .collect();
         for report in &summary.outcomes {
             let address = report.target.parse().unwrap();
             assert!(claimed.contains(&address), "{address} was not claimed");
@@ -290,8 +321,24 @@ fn decision_on(payload: &str) -> String {
         declined.dedup();
         parts.append(&mut declined);
         assert!(!parts.is_empty() || claimed.is_empty(), "neither done nor declined");
+        parts.extend(findings(payload).iter().flat_map(others));
+        parts.dedup();
         parts.join("; ")
     })
+}
+
+/// All findings of a payload that can be read.
+fn findings(payload: &str) -> Vec<Finding> {
+    let intakes = match intake::read(payload) {
+        Ok(Invocation::Batch(messages)) => messages.into_iter().filter_map(|message| message.intake.ok()).collect(),
+        Ok(Invocation::Event(intake) | Invocation::Command(Command::Explain(intake))) => vec![intake],
+        _ => Vec::new(),
+    };
+    let of = |intake| match intake {
+        Intake::Findings(findings) => findings,
+        Intake::Declined(_) => Vec::new(),
+    };
+    intakes.into_iter().flat_map(of).collect()
 }
 
 async fn run(instance: &Instance, world: &World, payload: &str) -> Summary {
@@ -299,7 +346,7 @@ async fn run(instance: &Instance, world: &World, payload: &str) -> Summary {
     match intake::read(payload).unwrap() {
         Invocation::Batch(messages) => instance.batch(messages, deadline).await.summary,
         Invocation::Event(intake) => instance.event(intake, deadline).await,
-        Invocation::Command(Command::Explain(intake)) => instance.explain(intake).await.unwrap(),
+        Invocation::Command(Command::Explain(intake)) => instance.explain(intake, deadline).await.unwrap(),
         Invocation::Schedule | Invocation::Command(_) => Summary::default(),
     }
 }

@@ -35,7 +35,7 @@ fn record(target: &str) -> Record {
     let evidence = Evidence {
         id: FindingId::new("finding"),
         version: FindingVersion::new("1"),
-        channel: Channel::GuardDuty,
+        channel: Channel::Direct,
         kind: "UnauthorizedAccess:EC2/SSHBruteForce".to_owned(),
         severity: Severity::Low,
         account: AccountId::new("111122223333"),

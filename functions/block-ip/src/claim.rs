@@ -31,9 +31,14 @@ pub fn attackers(finding: &Finding) -> Claim<Attacker> {
     let threat = match &finding.detail {
         Detail::Threat(threat) => threat,
         Detail::Other(what) => return declined("not-a-threat", format!("{what} names no attacker")),
+        _ => return declined("not-a-threat", format!("{kind} names no attacker")),
     };
     let family = Family::of(kind);
-    let remotes = match &threat.action {
+    let action = match &threat.action {
+        Ok(action) => action,
+        Err(error) => return Claim::Unreadable(error.clone()),
+    };
+    let remotes = match action {
         Action::NetworkConnection { direction, remotes } => match (direction, threat.role, family) {
             (Direction::Outbound, ..) | (_, Some(Role::Actor), _) => {
                 return declined(

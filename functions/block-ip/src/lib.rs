@@ -22,8 +22,13 @@ pub use waf::Waf;
 use std::time::Duration;
 
 use remediation::{
-    Approved, Claim, Pace, Receipt, Remediation, View, clock::Timestamp, failure::Failure, finding::Finding,
-    ledger::Image, outcome::Reason, plan::Plan,
+    Approved, Claim, Pace, Receipt, Remediation, View,
+    clock::Timestamp,
+    failure::Failure,
+    finding::{Detail, Finding},
+    ledger::Image,
+    outcome::Reason,
+    plan::Plan,
 };
 use serde_json::json;
 
@@ -66,6 +71,11 @@ impl<W: IpSets> Remediation for BlockIp<W> {
         attackers(finding)
     }
 
+    /// Where credentials were used, they are the cause, and `disable-access-key` answers for it.
+    fn answers(&self, finding: &Finding) -> bool {
+        !matches!(&finding.detail, Detail::Threat(threat) if !threat.credentials.is_empty())
+    }
+
     fn guard(&self, attacker: &Attacker) -> Option<Reason> {
         self.guard.refuse(attacker)
     }
@@ -90,7 +100,7 @@ impl<W: IpSets> Remediation for BlockIp<W> {
         })
     }
 
-    async fn observe(&self, set: &IpSet) -> Result<Contents, Failure> {
+    async fn observe(&self, set: &IpSet, _: &[&Attacker]) -> Result<Contents, Failure> {
         self.waf.get(set).await
     }
 

@@ -7,7 +7,7 @@ use remediation::settings::SettingsReader;
 async fn main() -> Result<(), remediation_aws::Error> {
     remediation_aws::run(|aws| {
         let settings = Settings::read(SettingsReader::from_environment())?;
-        let policy = settings.policy;
+        let policy = settings.policy.clone();
         Ok((BlockIp::new(Waf::new(aws), settings), policy))
     })
     .await

@@ -61,6 +61,8 @@ impl Settings {
                 policy: Policy {
                     mode: mode?,
                     allow_samples: samples?,
+                    // An attacker of one account is blocked for all that share this web ACL.
+                    account: None,
                 },
                 sets: sets?,
                 guard: Guard::new(allow_list?, protected?),

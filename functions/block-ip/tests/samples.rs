@@ -8,47 +8,13 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use remediation::{
-    clock::Timestamp,
-    engine::Summary,
-    finding::{Detail, Finding},
-    intake::{self, Command, Intake, IntakeError, Invocation},
-};
+use remediation::clock::Timestamp;
 use support::{Instance, V4, V6, World, texts};
-use testkit::TokioClock;
+use testkit::{TokioClock, samples};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Each sample by its name, without the extension.
-fn samples() -> Vec<(String, String)> {
-    let files = files(&root().join("../../events/block-ip"), "json");
-    files
-        .into_iter()
-        .map(|path| (stem(&path), fs::read_to_string(path).unwrap()))
-        .collect()
-}
-
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries
-        .filter(|path| path.extension().is_some_and(|ext| ext == extension))
-        .collect();
-    files.sort();
-    files
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap().to_str().unwrap().to_owned()
-}
+const FUNCTION: &str = "block-ip";
 
 /// A minute after the samples were sent.
 fn world() -> World {
@@ -61,7 +27,7 @@ fn world() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn every_sample_is_answered_as_its_snapshot_says() {
-    for (name, payload) in samples() {
+    for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         let answer = answer(&world.instance(), &world, &payload).await;
         insta::with_settings!({ description => format!("events/block-ip/{name}.json in the mode enforce"), omit_expression => true }, {
@@ -71,30 +37,15 @@ async fn every_sample_is_answered_as_its_snapshot_says() {
 }
 
 #[test]
-fn every_snapshot_belongs_to_a_sample() {
-    let snapshots = files(&root().join("tests/snapshots"), "snap");
-    let snapshots: BTreeSet<_> = snapshots
-        .iter()
-        .filter_map(|path| stem(path).strip_prefix("samples__").map(str::to_owned))
-        .collect();
-    let samples: BTreeSet<_> = samples().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(snapshots, samples);
-}
-
-#[test]
-fn the_readme_describes_every_sample_and_no_other() {
-    let readme = fs::read_to_string(root().join("../../events/README.md")).unwrap();
-    let described: BTreeSet<_> = readme
-        .lines()
-        .filter_map(|line| Some(line.strip_prefix("| `")?.split_once(".json`")?.0.to_owned()))
-        .collect();
-    let samples: BTreeSet<_> = samples().into_iter().map(|(name, _)| name).collect();
-    assert_eq!(described, samples);
+fn every_snapshot_and_every_description_belongs_to_a_sample() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    assert_eq!(samples::snapshots(&folder), samples::names(FUNCTION));
+    assert_eq!(samples::described(FUNCTION), samples::names(FUNCTION));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_sample_that_comes_again_changes_nothing() {
-    for (name, payload) in samples() {
+    for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         answer(&world.instance(), &world, &payload).await;
         let (updates, records) = (world.waf.0.updates(), world.ledger.records().len());
@@ -110,7 +61,7 @@ async fn a_sample_that_comes_again_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_finding_that_comes_by_three_ways_is_one_finding() {
     let world = world();
-    let samples = samples();
+    let samples = samples::of(FUNCTION);
     let ways = [
         "ssh-brute-force",
         "security-hub-imported-ssh-brute-force",
@@ -130,108 +81,17 @@ async fn a_finding_that_comes_by_three_ways_is_one_finding() {
     assert_eq!(findings.len(), 1, "{findings:?}");
 }
 
-/// What intake makes of a payload, what becomes of it, and what the sets then hold.
+/// What becomes of a payload, and what the sets then hold.
 async fn answer(instance: &Instance, world: &World, payload: &str) -> String {
-    let mut text = String::new();
-    let deadline = world.deadline();
-    match intake::read(payload) {
-        Err(error) => writeln!(text, "refused: {error}").unwrap(),
-        Ok(Invocation::Batch(messages)) => {
-            for message in &messages {
-                tell_intake(&mut text, &format!("message {}", message.id), message.intake.as_ref());
-            }
-            let batch = instance.batch(messages, deadline).await;
-            tell_summary(&mut text, &batch.summary);
-            writeln!(text, "to be delivered again: {}", batch.redeliver.join(", ")).unwrap();
-        }
-        Ok(Invocation::Event(intake)) => {
-            tell_intake(&mut text, "event", Ok(&intake));
-            tell_summary(&mut text, &instance.event(intake, deadline).await);
-        }
-        Ok(Invocation::Schedule) => {
-            text.push_str("schedule\n");
-            tell_summary(&mut text, &instance.sweep(deadline).await);
-        }
-        Ok(Invocation::Command(Command::Explain(intake))) => {
-            tell_intake(&mut text, "command explain", Ok(&intake));
-            tell_summary(&mut text, &instance.explain(intake).await.unwrap());
-        }
-        Ok(Invocation::Command(Command::Undo(id))) => {
-            writeln!(text, "command undo {id}").unwrap();
-            match instance.undo(&id, deadline).await {
-                Ok(summary) => tell_summary(&mut text, &summary),
-                Err(failure) => writeln!(text, "error: {failure}").unwrap(),
-            }
-        }
-        Ok(Invocation::Command(Command::Approve(id))) => {
-            writeln!(text, "command approve {id}").unwrap();
-            match instance.approve(&id, deadline).await {
-                Ok(summary) => tell_summary(&mut text, &summary),
-                Err(failure) => writeln!(text, "error: {failure}").unwrap(),
-            }
-        }
-    }
+    let mut text = samples::answer(instance, world.deadline(), payload).await;
     for set in [V4, V6] {
         let held = texts(&world.waf.0.contents(set).addresses);
-        writeln!(
-            text,
-            "{set}: {}",
-            if held.is_empty() {
-                "empty".to_owned()
-            } else {
-                held.join(", ")
-            }
-        )
-        .unwrap();
+        let held = if held.is_empty() {
+            "empty".to_owned()
+        } else {
+            held.join(", ")
+        };
+        writeln!(text, "{set}: {held}").unwrap();
     }
     text
-}
-
-fn tell_intake(text: &mut String, what: &str, intake: Result<&Intake, &IntakeError>) {
-    match intake {
-        Err(error) => writeln!(text, "{what}: unreadable: {error}").unwrap(),
-        Ok(Intake::Declined(reason)) => writeln!(text, "{what}: declined: {reason}").unwrap(),
-        Ok(Intake::Findings(findings)) => {
-            writeln!(text, "{what}:").unwrap();
-            for finding in findings {
-                tell_finding(text, finding);
-            }
-        }
-    }
-}
-
-fn tell_finding(text: &mut String, finding: &Finding) {
-    let evidence = &finding.evidence;
-    writeln!(
-        text,
-        "  {} ({}), seen {}",
-        evidence.kind, evidence.severity, evidence.observed_at
-    )
-    .unwrap();
-    writeln!(text, "  {} of {}", evidence.version.as_str(), evidence.id).unwrap();
-    match &finding.detail {
-        Detail::Threat(threat) => writeln!(text, "  our side: {:?}, {:?}", threat.role, threat.action).unwrap(),
-        Detail::Other(what) => writeln!(text, "  {what}").unwrap(),
-    }
-    let flags = [
-        ("archived", finding.archived),
-        ("sample", finding.sample),
-        ("answered", finding.answered),
-        ("suppressed", finding.suppressed),
-    ];
-    for (flag, _) in flags.iter().filter(|(_, is_set)| *is_set) {
-        writeln!(text, "  {flag}").unwrap();
-    }
-}
-
-fn tell_summary(text: &mut String, summary: &Summary) {
-    for report in &summary.outcomes {
-        writeln!(text, "{} in {}: {}", report.target, report.scope, report.outcome).unwrap();
-    }
-    for reason in &summary.declined {
-        writeln!(text, "declined: {reason}").unwrap();
-    }
-    for scope in &summary.unsettled {
-        writeln!(text, "unsettled: {scope}").unwrap();
-    }
 }

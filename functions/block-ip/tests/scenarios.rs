@@ -445,7 +445,7 @@ async fn explain_answers_in_any_mode_and_writes_nothing() {
     else {
         panic!("not a command")
     };
-    let explained = instance.explain(intake).await.unwrap();
+    let explained = instance.explain(intake, world.deadline()).await.unwrap();
     assert_eq!(names(&explained), ["WouldRemediate"]);
     assert_eq!((world.waf.0.updates(), world.ledger.writes()), (0, 0));
 }

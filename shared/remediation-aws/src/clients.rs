@@ -1,6 +1,6 @@
 //! One configuration for all clients, loaded once.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 
@@ -50,7 +50,7 @@ impl Aws {
 
     /// The same in another Region.
     #[must_use]
-    pub fn paced_in(&self, region: &'static str) -> SdkConfig {
-        self.paced().into_builder().region(Region::from_static(region)).build()
+    pub fn paced_in(&self, region: impl Into<Cow<'static, str>>) -> SdkConfig {
+        self.paced().into_builder().region(Region::new(region)).build()
     }
 }

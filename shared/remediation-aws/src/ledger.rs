@@ -26,7 +26,7 @@ use aws_sdk_dynamodb::{
 };
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use remediation::{
-    clock::Timestamp,
+    clock::{Clock, SystemClock, Timestamp},
     failure::{Class, Failure},
     ids::RecordId,
     ledger::{Entry, Ledger, RETENTION, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written},
@@ -136,18 +136,24 @@ impl DynamoLedger {
     fn items<C: Serialize>(&self, scope: ScopeKey<'_>, entry: &Entry<C>) -> Result<Vec<TransactWriteItem>, Failure> {
         let mut items = Vec::with_capacity(2);
         if let Some(record) = &entry.record {
-            items.push(self.put(record_item(record)?, record.revision)?);
+            items.push(self.put(record_item(record)?, record.revision, record.revision.next())?);
         }
         match &entry.standing {
             None => {}
-            Some(StandingWrite::Put(held)) => items.push(self.put(standing_item(scope, held)?, held.revision)?),
+            Some(StandingWrite::Put(held)) => {
+                let next = match held.revision {
+                    Revision::ABSENT => never_used(),
+                    revision => revision.next(),
+                };
+                items.push(self.put(standing_item(scope, held)?, held.revision, next)?);
+            }
             Some(StandingWrite::Remove { target, revision }) => items.push(self.delete(scope, target, *revision)?),
         }
         Ok(items)
     }
 
-    fn put(&self, mut item: Item, revision: Revision) -> Result<TransactWriteItem, Failure> {
-        item.insert("rev".to_owned(), number(revision.next().0));
+    fn put(&self, mut item: Item, revision: Revision, next: Revision) -> Result<TransactWriteItem, Failure> {
+        item.insert("rev".to_owned(), number(next.0));
         let put = Put::builder().table_name(&self.table).set_item(Some(item));
         let put = match revision {
             Revision::ABSENT => put.condition_expression("attribute_not_exists(pk)"),
@@ -247,6 +253,11 @@ impl Ledger for DynamoLedger {
             },
         }
     }
+}
+
+/// Microseconds since 1970: nothing is written a million times a second.
+fn never_used() -> Revision {
+    Revision(u64::try_from(SystemClock.now().timestamp_micros()).unwrap_or(1))
 }
 
 fn record_pk(id: &RecordId) -> String {

@@ -43,7 +43,7 @@ impl AwsReporter {
 
     async fn tell_hub(&self, remediation: &str, channel: &Channel, answer: &HubAnswer) -> Result<(), Failure> {
         match channel {
-            Channel::GuardDuty => Ok(()),
+            Channel::Direct => Ok(()),
             Channel::SecurityHub { finding, product_arn } => {
                 self.update(remediation, finding, product_arn, answer).await
             }
@@ -169,7 +169,7 @@ struct HubAnswer {
 fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, HubAnswer)> {
     let mut findings: BTreeMap<&Channel, Vec<&Report>> = BTreeMap::new();
     for report in reports {
-        for channel in report.channels.iter().filter(|channel| **channel != Channel::GuardDuty) {
+        for channel in report.channels.iter().filter(|channel| **channel != Channel::Direct) {
             findings.entry(channel).or_default().push(report);
         }
     }
@@ -284,7 +284,7 @@ mod tests {
             evidence: Evidence {
                 id,
                 version,
-                channel: Channel::GuardDuty,
+                channel: Channel::Direct,
                 kind: "kind".to_owned(),
                 severity: Severity::Low,
                 account: AccountId::new("111122223333"),
@@ -320,7 +320,7 @@ mod tests {
         for outcome in [Outcome::WouldRemediate(reason()), Outcome::Declined(reason())] {
             assert!(answers("block-ip", &[report("a", &[hub()], outcome)]).is_empty());
         }
-        let direct = report("a", &[Channel::GuardDuty], Outcome::Remediated(reason()));
+        let direct = report("a", &[Channel::Direct], Outcome::Remediated(reason()));
         assert!(answers("block-ip", &[direct]).is_empty());
     }
 

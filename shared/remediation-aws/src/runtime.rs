@@ -103,7 +103,9 @@ async fn answer<R: Remediation>(
         Invocation::Schedule => told(&engine.sweep(deadline).await),
         Invocation::Command(Command::Undo(id)) => told(&engine.undo(&id, deadline).await.map_err(refused)?),
         Invocation::Command(Command::Approve(id)) => told(&engine.approve(&id, deadline).await.map_err(refused)?),
-        Invocation::Command(Command::Explain(intake)) => told(&engine.explain(intake).await.map_err(refused)?),
+        Invocation::Command(Command::Explain(intake)) => {
+            told(&engine.explain(intake, deadline).await.map_err(refused)?)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The one way that every event goes, whatever the remediation.
 //!
 //! ```text
-//! intake -> claim -> guardrails -> group by scope
+//! intake -> claim -> resolve -> guardrails -> group by scope
 //!        -> [ observe -> decide -> record -> take turn -> apply ] until the observed state needs nothing more
 //!        -> report
 //! ```
@@ -14,31 +14,33 @@ mod round;
 
 use std::collections::BTreeMap;
 
-use futures_util::{FutureExt, future::join_all};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use serde::Serialize;
 
 use case::{Case, Kind};
 
 use crate::{
-    Claim, Remediation,
+    Claim, Remediation, Resolution,
     clock::{Clock, Deadline},
     failure::{Class, Failure},
-    finding::Finding,
-    ids::RecordId,
+    finding::{Channel, Finding},
+    ids::{AccountId, RecordId},
     intake::{Intake, Message},
-    ledger::{Ledger, Status},
+    ledger::{Ledger, Record, Status},
     outcome::{Outcome, Reason},
     report::{Gauges, Report, Reporter},
     settings::Mode,
 };
 
 /// What the operator allows, the same for every remediation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     /// How far to go.
     pub mode: Mode,
     /// Whether GuardDuty's sample findings are acted on.
     pub allow_samples: bool,
+    /// The only account whose findings are acted on; `None`: those of every account.
+    pub account: Option<AccountId>,
 }
 
 /// A remediation with all that carries it out.
@@ -55,6 +57,34 @@ pub struct Engine<R, L, P, C> {
     /// What is allowed.
     pub policy: Policy,
 }
+
+/// What findings ask for, before anything is looked at.
+struct Claimed<R: Remediation> {
+    groups: BTreeMap<R::Scope, Vec<Case<R>>>,
+    /// The inputs that hold what cannot be read.
+    unreadable: Vec<usize>,
+    summary: Summary,
+}
+
+impl<R: Remediation> Default for Claimed<R> {
+    fn default() -> Self {
+        Self {
+            groups: BTreeMap::new(),
+            unreadable: Vec::new(),
+            summary: Summary::default(),
+        }
+    }
+}
+
+/// A target in its own name, or the one that was claimed where it has none; with what stands against it.
+struct Named<T> {
+    target: T,
+    refused: Option<Reason>,
+    failure: Option<Failure>,
+}
+
+/// Resolutions under way at once.
+const RESOLVING: usize = 8;
 
 /// What became of an invocation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -126,13 +156,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// # Errors
     /// When the ledger cannot be read, or there is no such record of this function.
     pub async fn undo(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
-        self.command(id, deadline, Kind::Undo, |status, released| match status {
-            Status::Settled(Outcome::Undone(_)) => Err("it has been undone already".to_owned()),
-            _ if released.is_some() => Err("the change has ended by itself".to_owned()),
-            Status::Settled(Outcome::Remediated(_) | Outcome::Failed(_)) | Status::Intended | Status::Reverting => {
-                Ok(())
+        self.command(id, deadline, Kind::Undo, |record| {
+            match (&record.status, &record.released) {
+                (Status::Settled(Outcome::Undone(_)), _) => Err("it has been undone already".to_owned()),
+                (_, Some(reason)) => Err(format!("the change has ended without it: {reason}")),
+                (Status::Settled(Outcome::Remediated(_)) | Status::Intended | Status::Reverting, None) => Ok(()),
+                (Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_)), None) if record.change.is_some() => {
+                    Ok(())
+                }
+                (Status::Settled(other), None) => Err(format!("nothing was changed: {}", other.name())),
             }
-            Status::Settled(other) => Err(format!("nothing was changed: {}", other.name())),
         })
         .await
     }
@@ -142,16 +175,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// # Errors
     /// When the ledger cannot be read, or there is no such record of this function.
     pub async fn approve(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
-        self.command(
-            id,
-            deadline,
-            Kind::Remediate { approved: true },
-            |status, _| match status {
-                Status::Settled(Outcome::AwaitingApproval(_)) => Ok(()),
-                Status::Settled(other) => Err(format!("it does not wait for approval: {}", other.name())),
-                Status::Intended | Status::Reverting => Err("it is being carried out".to_owned()),
-            },
-        )
+        // Whatever was not achieved by the last word may be achieved by another one.
+        let approved = Kind::Remediate { approved: true };
+        self.command(id, deadline, approved, |record| match &record.status {
+            Status::Settled(Outcome::AwaitingApproval(_) | Outcome::WouldRemediate(_) | Outcome::Failed(_))
+            | Status::Intended => Ok(()),
+            Status::Settled(other) => Err(format!("it does not wait for approval: {}", other.name())),
+            Status::Reverting => Err("it is being undone".to_owned()),
+        })
         .await
     }
 
@@ -160,13 +191,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         id: &RecordId,
         deadline: Deadline,
         kind: Kind,
-        admits: impl FnOnce(&Status, &Option<Reason>) -> Result<(), String>,
+        admits: impl FnOnce(&Record) -> Result<(), String>,
     ) -> Result<Summary, Failure> {
         let refuse = |code: &str, why: String| Failure::new(Class::Permanent, "command", code, format!("{id}: {why}"));
         let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
         let record = record.filter(|record| record.remediation == R::NAME);
         let record = record.ok_or_else(|| refuse("NoSuchRecord", format!("no such record of {}", R::NAME)))?;
-        admits(&record.status, &record.released).map_err(|why| refuse("Refused", why))?;
+        admits(&record).map_err(|why| refuse("Refused", why))?;
         let target: R::Target = serde_json::from_value(record.target.clone())
             .map_err(|error| refuse("UnreadableRecord", error.to_string()))?;
         let scope = self
@@ -193,10 +224,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     ///
     /// # Errors
     /// When AWS or the ledger cannot be read.
-    pub async fn explain(&self, intake: Intake) -> Result<Summary, Failure> {
-        let mut summary = Summary::default();
-        let cases = self.claim(vec![(0, intake)], &mut summary);
-        for (scope, mut cases) in cases {
+    pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
+        let claimed = self.claim(vec![(0, intake)], deadline).await;
+        let mut summary = claimed.summary;
+        for (scope, mut cases) in claimed.groups {
             self.preview(&scope, &mut cases).await?;
             summary.outcomes.extend(
                 cases
@@ -209,60 +240,99 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// Returns the summary, and the indexes of the inputs that must come again.
     async fn run(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> (Summary, Vec<usize>) {
-        let mut summary = Summary::default();
-        let groups = self.claim(intakes, &mut summary);
-        let (settled, redeliver) = self.settle_all(groups, false, deadline).await;
-        (
-            Summary {
-                declined: summary.declined,
-                ..settled
-            },
-            redeliver,
-        )
+        let claimed = self.claim(intakes, deadline).await;
+        let mut summary = claimed.summary;
+        let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
+        redeliver.extend(claimed.unreadable);
+        summary.outcomes.extend(settled.outcomes);
+        summary.unsettled.extend(settled.unsettled);
+        (summary, redeliver)
     }
 
-    /// Claims, applies the guardrails, and groups by scope. The same matter from two messages is one case.
-    fn claim(&self, intakes: Vec<(usize, Intake)>, summary: &mut Summary) -> BTreeMap<R::Scope, Vec<Case<R>>> {
-        let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
+    /// Claims, resolves, applies the guardrails, and groups by scope. The same matter from two messages is one case.
+    async fn claim(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> Claimed<R> {
+        let mut claimed = Claimed::default();
+        let mut requests = Vec::new();
         for (message, intake) in intakes {
             let findings = match intake {
                 Intake::Findings(findings) => findings,
                 Intake::Declined(reason) => {
-                    decline(summary, None, reason);
+                    decline(&mut claimed.summary, None, reason);
                     continue;
                 }
             };
             for finding in findings {
-                let targets = match self
-                    .refuse_finding(&finding)
-                    .map_or_else(|| self.remediation.claim(&finding), Claim::Declined)
-                {
-                    Claim::Targets(targets) => targets,
-                    Claim::Declined(reason) => {
-                        decline(summary, Some(&finding), reason);
-                        continue;
+                let claim = self.refuse_finding(&finding);
+                match claim.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
+                    Claim::Targets(targets) => {
+                        let mut finding = finding;
+                        if !self.remediation.answers(&finding) {
+                            finding.evidence.channel = Channel::Direct;
+                        }
+                        requests.push((message, finding, targets));
                     }
+                    Claim::Declined(reason) => decline(&mut claimed.summary, Some(&finding), reason),
+                    Claim::Unreadable(error) => {
+                        let (id, kind) = (finding.evidence.id.as_str(), finding.evidence.kind.as_str());
+                        tracing::error!(finding = id, kind, error = %error, "unreadable finding");
+                        claimed.summary.unsettled.push(format!("{kind}: {error}"));
+                        claimed.unreadable.push(message);
+                    }
+                }
+            }
+        }
+
+        let asked: BTreeMap<String, R::Target> = requests
+            .iter()
+            .filter(|(_, finding, _)| self.refuse_evidence(finding).is_none())
+            .flat_map(|(_, _, targets)| targets.iter().map(|target| (target.to_string(), target.clone())))
+            .collect();
+        let resolved: BTreeMap<String, Result<Resolution<R::Target>, Failure>> = stream::iter(
+            asked
+                .into_iter()
+                .map(|(name, target)| async move { (name, self.resolve(target, deadline).await) }.boxed()),
+        )
+        .buffer_unordered(RESOLVING)
+        .collect()
+        .await;
+
+        let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
+        for (message, finding, targets) in requests {
+            for claimed in targets {
+                let named_as = |target, refused, failure| Named {
+                    target,
+                    refused,
+                    failure,
                 };
-                for target in targets {
+                let named: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&claimed.to_string())) {
+                    (None, Some(Ok(Resolution::Targets(targets)))) => targets
+                        .iter()
+                        .map(|target| named_as(target.clone(), self.remediation.guard(target), None))
+                        .collect(),
+                    (None, Some(Ok(Resolution::Declined(reason)))) => {
+                        vec![named_as(claimed, Some(reason.clone()), None)]
+                    }
+                    (None, Some(Err(failure))) => vec![named_as(claimed, None, Some(failure.clone()))],
+                    (refused, _) => vec![named_as(claimed, refused, None)],
+                };
+                for Named {
+                    target,
+                    refused,
+                    failure,
+                } in named
+                {
                     for scope in self.remediation.scopes(&target) {
                         let evidence = &finding.evidence;
-                        let id = RecordId::derive(
-                            R::NAME,
-                            &scope.to_string(),
-                            &target.to_string(),
-                            &evidence.id,
-                            &evidence.version,
-                        );
+                        let (scope_name, target_name) = (scope.to_string(), target.to_string());
+                        let id = RecordId::derive(R::NAME, &scope_name, &target_name, &evidence.id, &evidence.version);
                         let kind = Kind::Remediate { approved: false };
-                        let case = cases
-                            .entry(scope)
-                            .or_default()
-                            .entry(id.clone())
-                            .or_insert_with(|| Case {
-                                refused: self.refuse_target(&finding, &target),
-                                answered: finding.answered,
-                                ..Case::new(id, target.clone(), evidence.clone(), kind)
-                            });
+                        let new = || Case {
+                            refused: refused.clone(),
+                            answered: finding.answered,
+                            outcome: failure.clone().map(Outcome::Failed),
+                            ..Case::new(id.clone(), target.clone(), evidence.clone(), kind)
+                        };
+                        let case = cases.entry(scope).or_default().entry(id.clone()).or_insert_with(new);
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
                         case.messages.push(message);
@@ -270,10 +340,32 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             }
         }
-        cases
-            .into_iter()
-            .map(|(scope, cases)| (scope, cases.into_values().collect()))
-            .collect()
+        let ungrouped =
+            |(scope, cases): (R::Scope, BTreeMap<RecordId, Case<R>>)| (scope, cases.into_values().collect());
+        claimed.groups = cases.into_iter().map(ungrouped).collect();
+        claimed
+    }
+
+    /// Tries until it is certain which resource is meant, or until the deadline.
+    async fn resolve(&self, target: R::Target, deadline: Deadline) -> Result<Resolution<R::Target>, Failure> {
+        let mut last = None;
+        for attempt in 1.. {
+            let left = deadline.remaining(self.clock.now());
+            if left.is_zero() {
+                break;
+            }
+            match tokio::time::timeout(left, self.remediation.resolve(target.clone())).await {
+                Ok(Err(failure)) if failure.class.is_retryable() => {
+                    let pause = failure.class.pause(attempt, self.jitter());
+                    tracing::warn!(target = %target, failure = %failure, attempt, "resolving again");
+                    last = Some(failure);
+                    self.clock.sleep(pause.min(left)).await;
+                }
+                Ok(resolved) => return resolved,
+                Err(_) => break,
+            }
+        }
+        Err(last.unwrap_or_else(round::out_of_time))
     }
 
     /// Guardrails on the finding as a whole. These leave a line in the log, and no record.
@@ -286,7 +378,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .then(|| Reason::new("suppressed", "the finding is suppressed in Security Hub"))
     }
 
-    fn refuse_target(&self, finding: &Finding, target: &R::Target) -> Option<Reason> {
+    /// Guardrails on the finding, whatever it is about. These are recorded.
+    fn refuse_evidence(&self, finding: &Finding) -> Option<Reason> {
         if finding.archived {
             return Some(Reason::new("archived", "the finding is archived"));
         }
@@ -296,7 +389,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 "the finding is a GuardDuty sample; nothing happened",
             ));
         }
-        self.remediation.guard(target)
+        let account = &finding.evidence.account;
+        let foreign = self.policy.account.as_ref().filter(|own| *own != account);
+        foreign.map(|own| {
+            let text = format!("the finding is about account {account}; this deployment acts in {own} only");
+            Reason::new("other-account", text)
+        })
     }
 
     async fn settle_all(

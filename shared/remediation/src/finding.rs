@@ -1,19 +1,32 @@
 //! What a finding says, whichever way it came.
 //!
-//! GuardDuty findings arrive directly, imported into Security Hub as ASFF, and in the newer Security Hub as OCSF. All
-//! three become one [`Finding`] here, so that no remediation knows the difference.
+//! A finding arrives straight from the service that saw it, imported into Security Hub as ASFF, and in the newer Security
+//! Hub as OCSF. All of them become one [`Finding`] here, so that no remediation knows the difference.
 
+mod access_analyzer;
 mod asff;
+mod cloudtrail;
+mod config;
+mod control;
+mod credentials;
+mod envelope;
 mod guardduty;
+mod health;
 mod lenient;
 mod ocsf;
+mod resource;
 
 use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use access_analyzer::from_unused_access;
 pub(crate) use asff::from_asff;
+pub(crate) use cloudtrail::from_cloudtrail;
+pub(crate) use config::from_config;
+pub(crate) use envelope::Envelope;
 pub(crate) use guardduty::from_guardduty;
+pub(crate) use health::from_health;
 pub(crate) use ocsf::from_ocsf;
 
 use crate::{
@@ -21,7 +34,7 @@ use crate::{
     ids::{AccountId, FindingId, FindingVersion, Region},
 };
 
-/// GuardDuty's classes of severity.
+/// Classes of severity, as GuardDuty and Security Hub have them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Severity {
@@ -78,8 +91,8 @@ impl fmt::Display for Severity {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "via")]
 pub enum Channel {
-    /// Straight from GuardDuty; there is nobody to answer to.
-    GuardDuty,
+    /// Straight from the service that saw it; there is nobody to answer to.
+    Direct,
     /// Security Hub CSPM: answered with `BatchUpdateFindings`.
     SecurityHub {
         /// The finding's `Id` there.
@@ -103,7 +116,7 @@ pub struct Evidence {
     pub version: FindingVersion,
     /// The way it came.
     pub channel: Channel,
-    /// The finding type in GuardDuty's spelling, or the control.
+    /// The finding type in GuardDuty's spelling, the control, the rule, or the kind of event.
     pub kind: String,
     /// How bad.
     pub severity: Severity,
@@ -137,6 +150,14 @@ pub struct Finding {
 pub enum Detail {
     /// A threat that GuardDuty saw.
     Threat(Threat),
+    /// A rule, and what was checked against it.
+    Compliance(Compliance),
+    /// Access that IAM Access Analyzer found granted and not used.
+    UnusedAccess(UnusedAccess),
+    /// Credentials that AWS Health reports as exposed or compromised: access key ids, or whatever else it names.
+    ExposedCredentials(Vec<String>),
+    /// A bucket that was just created: its name.
+    BucketCreated(String),
     /// A product or class of finding that no function here acts on.
     Other(String),
 }
@@ -146,8 +167,79 @@ pub enum Detail {
 pub struct Threat {
     /// Which side of the activity is ours. Some kinds of findings do not say.
     pub role: Option<Role>,
-    /// What happened, and with whom.
-    pub action: Action,
+    /// What happened, and with whom. An address that cannot be read is no reason to lose the rest of the finding.
+    pub action: Result<Action, FindingError>,
+    /// The credentials that were used.
+    pub credentials: Vec<Credential>,
+}
+
+/// Credentials, as a finding names them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Credential {
+    /// The access key id: `AKIA…` long-term, `ASIA…` temporary.
+    pub key: Option<String>,
+    /// The principal's unique id: `AIDA…` of a user, `AROA…:session` of a role.
+    pub principal: Option<String>,
+    /// The user's name; for a role's session the role's.
+    pub name: Option<String>,
+    /// `IAMUser`, `AssumedRole`, `Role`, `Root`, `FederatedUser`, …
+    pub kind: Option<String>,
+}
+
+/// A rule, and what was checked against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compliance {
+    /// The rule.
+    pub rule: Rule,
+    /// What the check said.
+    pub verdict: Verdict,
+    /// What was checked.
+    pub resources: Vec<Resource>,
+}
+
+/// What a resource is checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rule {
+    /// A Security Hub control in its consolidated spelling, such as `IAM.3`, whichever standard it came by.
+    Control(String),
+    /// A rule of AWS Config by its name, without what Security Hub, conformance packs and organisations put around it,
+    /// such as `access-keys-rotated`.
+    Config(String),
+}
+
+/// What a check said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The resource violates the rule.
+    Failed,
+    /// It does not.
+    Passed,
+    /// Nothing certain: the check could not be made, or the resource is gone. The status as it was sent.
+    Unknown(String),
+}
+
+/// An AWS resource, as a finding names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resource {
+    /// The type as CloudFormation spells it, such as `AWS::IAM::User`.
+    pub kind: String,
+    /// As it was sent: an ARN, a name, or a unique id.
+    pub id: String,
+    /// The name, where the finding's details state it.
+    pub name: Option<String>,
+    /// The unique id, such as `AIDA…`, where the finding's details state it.
+    pub unique_id: Option<String>,
+}
+
+/// Access that is granted and not used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusedAccess {
+    /// `UnusedIAMUserAccessKey`, `UnusedIAMUserPassword`, `UnusedIAMRole` or `UnusedPermission`.
+    pub kind: String,
+    /// Whose.
+    pub resource: Resource,
+    /// The analyzer still sees it so.
+    pub active: bool,
 }
 
 /// Which side of the activity our resource was on.

@@ -50,6 +50,20 @@ text_id! {
     Region
 }
 
+impl AccountId {
+    /// Reads an account's id.
+    ///
+    /// # Errors
+    /// When it has not twelve digits.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err("expected the twelve digits of an AWS account")
+        }
+    }
+}
+
 /// The name of one ledger record, which an operator passes to undo it.
 ///
 /// Derived from what the record is about, so that a redelivery meets the record of the first delivery.
@@ -110,7 +124,7 @@ impl fmt::Display for RecordId {
 
 /// The text is not the id of a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a record id: expected the form block-ip-<24 hexadecimal digits>")]
+#[error("{0:?} is not a record id: expected the form <function>-<24 hexadecimal digits>")]
 pub struct InvalidRecordId(String);
 
 #[cfg(test)]

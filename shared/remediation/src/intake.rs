@@ -8,7 +8,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    finding::{Finding, FindingError, from_asff, from_guardduty, from_ocsf},
+    finding::{
+        Envelope, Finding, FindingError, from_asff, from_cloudtrail, from_config, from_guardduty, from_health,
+        from_ocsf, from_unused_access,
+    },
     ids::{InvalidRecordId, RecordId},
     outcome::Reason,
 };
@@ -170,15 +173,6 @@ fn read_intake(payload: &str) -> Result<Intake, IntakeError> {
     findings(&envelope(payload)?)
 }
 
-/// Of the envelope only what is read: a drifted type elsewhere in it is no reason to lose a finding.
-#[derive(Deserialize)]
-struct Envelope {
-    source: String,
-    #[serde(rename = "detail-type")]
-    detail_type: String,
-    detail: Box<RawValue>,
-}
-
 fn envelope(payload: &str) -> Result<Envelope, IntakeError> {
     serde_json::from_str(payload).map_err(|error| IntakeError::malformed("EventBridge event", &error))
 }
@@ -209,16 +203,31 @@ fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
             .collect::<Result<Vec<_>, _>>()
             .map(Intake::Findings)
     };
+    let one = |finding: Result<Finding, FindingError>| finding.map(|it| Intake::Findings(vec![it])).map_err(named);
     match (event.source.as_str(), event.detail_type.as_str()) {
-        ("aws.guardduty", "GuardDuty Finding") => Ok(Intake::Findings(vec![from_guardduty(detail).map_err(named)?])),
+        ("aws.guardduty", "GuardDuty Finding") => one(from_guardduty(detail)),
         ("aws.securityhub", "Security Hub Findings - Imported") => list(&|entry, at| from_asff(entry, at, false)),
         ("aws.securityhub", "Security Hub Findings - Custom Action") => list(&|entry, at| from_asff(entry, at, true)),
         ("aws.securityhub", "Findings Imported V2") => list(&|entry, at| from_ocsf(entry, at)),
-        (source, detail_type) => Ok(Intake::Declined(Reason::new(
-            "other-event",
-            format!("{detail_type:?} of {source:?} carries no finding to act on"),
-        ))),
+        ("aws.config", "Config Rules Compliance Change") => one(from_config(event)),
+        ("aws.access-analyzer", "Unused Access Finding for IAM entities") => one(from_unused_access(event)),
+        ("aws.health", "AWS Health Event" | "AWS Health Abuse Event") => one(from_health(event)),
+        ("aws.s3", "AWS API Call via CloudTrail") => match from_cloudtrail(event).map_err(named)? {
+            Some(finding) => one(Ok(finding)),
+            None => Ok(other_event(event)),
+        },
+        _ => Ok(other_event(event)),
     }
+}
+
+fn other_event(event: &Envelope) -> Intake {
+    Intake::Declined(Reason::new(
+        "other-event",
+        format!(
+            "{:?} of {:?} carries no finding to act on",
+            event.detail_type, event.source
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -262,6 +271,36 @@ mod tests {
         assert!(matches!(read(&explain), Ok(Invocation::Command(Command::Explain(_)))));
         let cloudtrail = r#"{"source":"aws.guardduty","detail-type":"AWS API Call via CloudTrail","detail":{}}"#;
         assert!(matches!(read(cloudtrail), Ok(Invocation::Event(Intake::Declined(_)))));
+        let object =
+            r#"{"source":"aws.s3","detail-type":"AWS API Call via CloudTrail","detail":{"eventName":"PutObject"}}"#;
+        assert!(matches!(read(object), Ok(Invocation::Event(Intake::Declined(_)))));
+    }
+
+    #[test]
+    fn every_reader_is_reached_and_its_errors_say_where() {
+        for (source, detail_type, problem) in [
+            (
+                "aws.config",
+                "Config Rules Compliance Change",
+                "detail.newEvaluationResult.complianceType is missing",
+            ),
+            (
+                "aws.access-analyzer",
+                "Unused Access Finding for IAM entities",
+                "detail.findingId is missing",
+            ),
+            ("aws.health", "AWS Health Event", "detail.eventTypeCode is missing"),
+            (
+                "aws.health",
+                "AWS Health Abuse Event",
+                "detail.eventTypeCode is missing",
+            ),
+            ("aws.securityhub", "Findings Imported V2", "detail.findings is missing"),
+        ] {
+            let event = serde_json::json!({"source": source, "detail-type": detail_type, "detail": {}});
+            let error = read(&event.to_string()).unwrap_err().to_string();
+            assert_eq!(error, format!("{detail_type}: {problem}"));
+        }
     }
 
     #[test]

@@ -22,7 +22,9 @@ use crate::{
     outcome::{Outcome, Reason},
 };
 
-/// How often something was written; 0 means that it does not exist.
+/// Which writing of something this is; 0 means that it does not exist. A standing entry that was removed and is put again
+/// does not begin anew: no revision of it ever comes twice, so that a write that lingers in the network meets none of its
+/// own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(pub u64);

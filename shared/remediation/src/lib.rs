@@ -19,4 +19,4 @@ pub mod settings;
 mod remediation;
 
 pub use finding::Evidence;
-pub use remediation::{Approved, Ask, Claim, Pace, Receipt, Remediation, Request, View};
+pub use remediation::{Approved, Ask, Claim, Pace, Receipt, Remediation, Request, Resolution, View};

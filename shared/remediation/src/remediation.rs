@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     clock::Timestamp,
     failure::Failure,
-    finding::{Evidence, Finding},
+    finding::{Evidence, Finding, FindingError},
     ledger::{Image, Standing},
     outcome::Reason,
     plan::Plan,
@@ -19,6 +19,17 @@ pub enum Claim<T> {
     /// To act on these.
     Targets(Vec<T>),
     /// Nothing, and why.
+    Declined(Reason),
+    /// What it needs of the finding cannot be read. The finding goes to the dead-letter queue.
+    Unreadable(FindingError),
+}
+
+/// Which resources a claimed target turns out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution<T> {
+    /// These, each in its own name.
+    Targets(Vec<T>),
+    /// None that may be touched, and why.
     Declined(Reason),
 }
 
@@ -93,11 +104,13 @@ pub struct Receipt {
 
 /// One kind of remediation.
 ///
-/// `claim`, `guard` and `decide` are pure: the same arguments give the same answer. `observe` reads, `apply` writes what
-/// `decide` planned, and neither decides anything.
+/// `claim`, `guard` and `decide` are pure: the same arguments give the same answer. `resolve` and `observe` read, `apply`
+/// writes what `decide` planned, and none of them decides what is to be done.
 pub trait Remediation: Send + Sync {
     /// The function's name, as in its folder, its records and its metrics.
     const NAME: &'static str;
+    /// How long a write may take until reads show it. A write that is not seen yet is not repeated before.
+    const SETTLES_WITHIN: Duration = Duration::ZERO;
 
     /// What is acted on. Its text is its name within the scope.
     type Target: Display + Clone + Serialize + DeserializeOwned + Send + Sync;
@@ -113,6 +126,18 @@ pub trait Remediation: Send + Sync {
     /// Which targets this finding asks to act on.
     fn claim(&self, finding: &Finding) -> Claim<Self::Target>;
 
+    /// Whether what becomes of this finding here is the answer to it, to be told to Security Hub. A finding whose cause
+    /// another remediation removes is not answered by one that only contains its effects.
+    fn answers(&self, _: &Finding) -> bool {
+        true
+    }
+
+    /// Which resources are meant, where findings name them in several ways, or only by what they belong to: afterwards the
+    /// same resource is the same target, in the same scope. Reads only.
+    fn resolve(&self, target: Self::Target) -> impl Future<Output = Result<Resolution<Self::Target>, Failure>> + Send {
+        async { Ok(Resolution::Targets(vec![target])) }
+    }
+
     /// Why this target must not be touched, whatever a finding says.
     fn guard(&self, target: &Self::Target) -> Option<Reason>;
 
@@ -125,8 +150,12 @@ pub trait Remediation: Send + Sync {
     /// The limit on writes to this scope.
     fn pace(&self, scope: &Self::Scope) -> Option<Pace>;
 
-    /// Reads the scope.
-    fn observe(&self, scope: &Self::Scope) -> impl Future<Output = Result<Self::State, Failure>> + Send;
+    /// Reads the scope, as far as deciding on these targets needs it.
+    fn observe(
+        &self,
+        scope: &Self::Scope,
+        targets: &[&Self::Target],
+    ) -> impl Future<Output = Result<Self::State, Failure>> + Send;
 
     /// Decides on every request, and on the scope as a whole.
     fn decide(&self, view: &View<'_, Self>) -> Plan<Self::Change, Self::Write>

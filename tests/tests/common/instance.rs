@@ -25,7 +25,7 @@ pub async fn instance(cloud: &LocalCloud, table: &str, v4: &str, v6: &str) -> In
     let waf = Waf::new(&Aws::from_config(sdk_config(cloud.waf_endpoint()).await));
     let ledger = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();
     Engine {
-        policy: settings.policy,
+        policy: settings.policy.clone(),
         remediation: BlockIp::new(waf, settings),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&ledger), table.to_owned()),
         reporter: Silent,

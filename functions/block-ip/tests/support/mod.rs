@@ -98,7 +98,7 @@ impl World {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let settings = Settings::read(SettingsReader::new(all)).unwrap();
         Engine {
-            policy: settings.policy,
+            policy: settings.policy.clone(),
             remediation: BlockIp::new(self.waf.clone(), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), faults),
             reporter: Silent,

@@ -94,15 +94,26 @@ impl<R: Remediation> Case<R> {
     pub(super) fn is_intended(&self) -> bool {
         self.record.as_ref().is_some_and(|record| match &record.status {
             Status::Intended | Status::Reverting => true,
-            Status::Settled(Outcome::Failed(_)) => record.change.is_some(),
+            Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_)) => record.change.is_some(),
             Status::Settled(_) => false,
         })
+    }
+
+    /// Whether the change was announced, or made and maybe taken back.
+    fn is_made(&self) -> bool {
+        let is_ended = |record: &Record| {
+            matches!(
+                record.status,
+                Status::Settled(Outcome::Remediated(_) | Outcome::Undone(_))
+            )
+        };
+        self.is_intended() || self.record.as_ref().is_some_and(is_ended)
     }
 
     /// Whether there is anything to tell: something new, or a finding in Security Hub that still counts as new there
     /// because its twin came first by another way.
     pub(super) fn is_news(&self) -> bool {
-        !self.replayed || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::GuardDuty))
+        !self.replayed || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::Direct))
     }
 
     /// The record as it is to be written next.
@@ -125,6 +136,11 @@ impl<R: Remediation> Case<R> {
                 updated_at: now,
             },
         };
+        // A plan that was shown, and then was not carried out, is nothing that could be undone.
+        if matches!(status, Status::Settled(_)) && !self.is_made() {
+            record.change = None;
+            record.image = None;
+        }
         record.status = status;
         record.updated_at = now;
         Ok(record)

@@ -30,6 +30,8 @@ struct Progress {
     failures: u32,
     /// Writes that AWS accepted.
     applied: u32,
+    /// When the last one was, and how often it was looked for since.
+    written: Option<(Timestamp, u32)>,
     requests: Vec<String>,
     last: Option<Failure>,
     /// The highest that was seen of each.
@@ -125,7 +127,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         }
     }
 
-    fn jitter(&self) -> u8 {
+    pub(super) fn jitter(&self) -> u8 {
         #[expect(
             clippy::cast_possible_truncation,
             reason = "the lowest bits are the ones that differ"
@@ -153,7 +155,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         // In this order: an entry leaves the ledger only after its effect has left AWS. Read the other way round, what
         // another instance is just taking away would look like somebody else's.
         let standing = self.ledger.standing::<R::Change>(key).await?;
-        let state = self.remediation.observe(scope).await?;
+        let state = self.observe(scope, cases).await?;
         // A plan that rests on an older word of the ledger than its lock token could bring back what was released since.
         if self.ledger.standing::<R::Change>(key).await? != standing {
             return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
@@ -193,6 +195,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 )),
             };
         };
+        if let Some((at, looks)) = progress.written
+            && now < at + R::SETTLES_WITHIN
+        {
+            progress.written = Some((at, looks + 1));
+            progress.last = Some(not_verified(progress.applied));
+            return Ok(Next::LookAgain(Class::Transient.pause(looks + 1, self.jitter())));
+        }
         if let Some(pace) = self.remediation.pace(scope)
             && let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await?
         {
@@ -201,13 +210,23 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             return Ok(Next::LookAgain(wait + Class::Conflict.pause(1, self.jitter())));
         }
         if progress.applied >= MAX_APPLIED {
-            let message = format!("written {} times and still not read back", progress.applied);
-            return Err(Failure::new(Class::Permanent, R::NAME, "NotVerified", message));
+            return Err(not_verified(progress.applied));
         }
         let receipt = self.remediation.apply(scope, &Approved::new(write)).await?;
         progress.applied += 1;
+        progress.written = Some((self.clock.now(), 0));
         progress.requests.extend(receipt.request_id);
         Ok(Next::LookAgain(Duration::ZERO))
+    }
+
+    /// Reads the scope, for the cases that are open.
+    async fn observe(&self, scope: &R::Scope, cases: &[Case<R>]) -> Result<R::State, Failure> {
+        let targets: Vec<_> = cases
+            .iter()
+            .filter(|case| case.is_open() && case.refused.is_none())
+            .map(|case| &case.target)
+            .collect();
+        self.remediation.observe(scope, &targets).await
     }
 
     /// Decides on the open cases as they are. Those about one target make one request.
@@ -653,7 +672,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// Decides on the cases without recording or writing anything.
     pub(super) async fn preview(&self, scope: &R::Scope, cases: &mut [Case<R>]) -> Result<(), Failure> {
         let name = scope.to_string();
-        for case in cases.iter_mut() {
+        for case in cases.iter_mut().filter(|case| case.is_open()) {
             case.outcome = case.refused.take().map(Outcome::Declined);
         }
         let key = ScopeKey {
@@ -661,7 +680,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             scope: &name,
         };
         let standing = self.ledger.standing::<R::Change>(key).await?;
-        let state = self.remediation.observe(scope).await?;
+        let state = self.observe(scope, cases).await?;
         let plan = self.plan(scope, cases, &standing, &state, self.clock.now());
         let answers: BTreeMap<_, _> = by_target(cases)
             .into_iter()
@@ -736,7 +755,12 @@ fn unasked<R: Remediation>(target: &str) -> RecordId {
     RecordId::derive(R::NAME, "upkeep", target, &FindingId::new(""), &FindingVersion::new(""))
 }
 
-fn out_of_time() -> Failure {
+fn not_verified(applied: u32) -> Failure {
+    let message = format!("written {applied} times and not read back");
+    Failure::new(Class::Permanent, "engine", "NotVerified", message)
+}
+
+pub(super) fn out_of_time() -> Failure {
     Failure::new(
         Class::Transient,
         "engine",

@@ -1,14 +1,20 @@
 //! The Security Hub finding format (ASFF). For GuardDuty's findings `ProductFields` repeats the original as
-//! `aws/guardduty/service/…` paths; the `Action` block has the same, for fewer kinds and IPv4 only.
+//! `aws/guardduty/service/…` paths; the `Action` block has the same, for fewer kinds and IPv4 only. The credentials are
+//! among the `Resources`.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
 
 use super::{
-    Action, Channel, Detail, Evidence, Finding, FindingError, Severity, Threat, canonical_kind,
+    Action, Channel, Compliance, Credential, Detail, Evidence, Finding, FindingError, Resource, Rule, Severity, Threat,
+    UnusedAccess, Verdict,
+    access_analyzer::unused_kind,
+    canonical_kind,
+    control::control,
+    credentials,
     guardduty::{RawAction, read_direction, read_role, says_sample},
-    lenient, parse_address, parse_time, read_time, required,
+    lenient, parse_address, parse_time, read_time, required, resource,
 };
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
 
@@ -19,6 +25,8 @@ struct Raw {
     id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     product_arn: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    generator_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     aws_account_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -41,6 +49,53 @@ struct Raw {
     record_state: Option<String>,
     #[serde(default)]
     action: Option<RawAction>,
+    #[serde(default, deserialize_with = "lenient::part")]
+    compliance: Option<RawCompliance>,
+    #[serde(default, deserialize_with = "lenient::parts")]
+    resources: Vec<RawResource>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct RawCompliance {
+    #[serde(default, deserialize_with = "lenient::text")]
+    status: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    security_control_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RawResource {
+    #[serde(default, rename = "Type", deserialize_with = "lenient::text")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    /// By the name of the type.
+    #[serde(default, deserialize_with = "lenient::part")]
+    details: Option<BTreeMap<String, lenient::Object>>,
+}
+
+impl RawResource {
+    fn details(&self) -> Option<&lenient::Object> {
+        self.details.as_ref()?.get(self.kind.as_deref()?)
+    }
+
+    fn read(&self) -> Resource {
+        let nothing = lenient::Object::default();
+        resource::read(
+            self.kind.as_deref().unwrap_or_default(),
+            self.id.clone().unwrap_or_default(),
+            self.details().unwrap_or(&nothing),
+        )
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        (self.kind.as_deref() == Some("AwsIamAccessKey")).then(|| {
+            let found = self.details().map(credentials::read).unwrap_or_default();
+            credentials::with_key(found, self.id.as_deref())
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -81,29 +136,49 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
         .as_ref()
         .and_then(|s| s.normalized)
         .map(|n| Severity::from_number(n / 10.0));
-    let detail = if product.eq_ignore_ascii_case("aws/guardduty") {
-        Detail::Threat(Threat {
+    let archived = raw.record_state.as_deref() == Some("ARCHIVED");
+    let types: Vec<&str> = raw.types.iter().filter_map(|kind| kind.0.as_deref()).collect();
+    let detail = match product.to_ascii_lowercase().as_str() {
+        "aws/guardduty" => Detail::Threat(Threat {
             role: fields.get("resourceRole").and_then(read_role),
-            action: fields.action(raw.action, at)?,
-        })
-    } else {
-        Detail::Other(format!("Security Hub product {product}"))
+            action: fields.action(raw.action, at),
+            credentials: credentials::distinct(raw.resources.iter().filter_map(RawResource::credential)),
+        }),
+        "aws/securityhub" => compliance(
+            &raw.compliance.unwrap_or_default(),
+            raw.generator_id.as_deref(),
+            &fields,
+            &raw.resources,
+        ),
+        "aws/access-analyzer" => match (unused(&fields, &types, &id), raw.resources.first()) {
+            (Some(kind), Some(resource)) => Detail::UnusedAccess(UnusedAccess {
+                kind,
+                resource: resource.read(),
+                active: !archived,
+            }),
+            (Some(_), None) => return Err(FindingError::Missing(format!("{at}.Resources"))),
+            (None, _) => Detail::Other(format!("Security Hub product {product}")),
+        },
+        _ => Detail::Other(format!("Security Hub product {product}")),
+    };
+    let kind = match &detail {
+        Detail::Compliance(Compliance {
+            rule: Rule::Control(name) | Rule::Config(name),
+            ..
+        }) => name.clone(),
+        Detail::UnusedAccess(unused) => unused.kind.clone(),
+        _ => types.first().map(|kind| canonical_kind(kind)).unwrap_or_default(),
     };
     let workflow = raw.workflow.as_ref().and_then(|workflow| workflow.status.as_deref());
     Ok(Finding {
-        archived: raw.record_state.as_deref() == Some("ARCHIVED") || fields.get("archived") == Some("true"),
+        archived: archived || fields.get("archived") == Some("true"),
         sample: raw.title.is_some_and(|title| title.starts_with("[SAMPLE]")) || fields.sample(),
         answered: !by_operator && matches!(workflow, Some("NOTIFIED" | "RESOLVED")),
         suppressed: !by_operator && workflow == Some("SUPPRESSED"),
         evidence: Evidence {
-            id: FindingId::new(&id),
+            id: FindingId::new(original_id(&fields, &id).unwrap_or_else(|| id.clone())),
             version: FindingVersion::new(updated_at),
-            kind: raw
-                .types
-                .iter()
-                .find_map(|kind| kind.0.as_deref())
-                .map(canonical_kind)
-                .unwrap_or_default(),
+            kind,
             severity: label.or(normalized).unwrap_or(Severity::Low),
             account: AccountId::new(required(raw.aws_account_id, &format!("{at}.AwsAccountId"))?),
             region: Region::new(raw.region.unwrap_or_else(|| region_of(&product_arn))),
@@ -121,6 +196,54 @@ fn region_of(arn: &str) -> String {
     arn.split(':').nth(3).unwrap_or_default().to_owned()
 }
 
+/// The rule by its control, if it can be told which.
+fn compliance(
+    compliance: &RawCompliance,
+    generator: Option<&str>,
+    fields: &Fields,
+    resources: &[RawResource],
+) -> Detail {
+    let arn = fields.product("StandardsControlArn");
+    match control(compliance.security_control_id.as_deref(), generator, arn) {
+        Some(control) => Detail::Compliance(Compliance {
+            rule: Rule::Control(control),
+            verdict: verdict(compliance.status.as_deref()),
+            resources: resources.iter().map(RawResource::read).collect(),
+        }),
+        None => Detail::Other(format!(
+            "Security Hub, no control that is known: {}",
+            generator.unwrap_or("no GeneratorId")
+        )),
+    }
+}
+
+fn verdict(status: Option<&str>) -> Verdict {
+    match status {
+        Some("FAILED") => Verdict::Failed,
+        Some("PASSED") => Verdict::Passed,
+        other => Verdict::Unknown(other.unwrap_or("no Compliance.Status").to_owned()),
+    }
+}
+
+/// The kind of an unused-access finding. The id ends with it too, but the id of any other finding ends with a name that
+/// somebody has chosen, so it is only asked when nothing else speaks.
+fn unused(fields: &Fields, types: &[&str], id: &str) -> Option<String> {
+    match (fields.product("findingType"), types) {
+        (Some(kind), _) => unused_kind(kind),
+        (None, []) => id.rsplit('/').next().and_then(unused_kind),
+        (None, types) => types
+            .iter()
+            .find_map(|kind| kind.rsplit('/').next().and_then(unused_kind)),
+    }
+}
+
+/// Access Analyzer's own id, as its events have it: Security Hub puts the resource in its place.
+fn original_id(fields: &Fields, id: &str) -> Option<String> {
+    let finding = fields.product("findingId")?;
+    let (analyzer, _) = id.split_once("/arn:")?;
+    analyzer.contains(":analyzer/").then(|| format!("{analyzer}/{finding}"))
+}
+
 /// `ProductFields`, by their path below `aws/guardduty/service/`.
 struct Fields(BTreeMap<String, lenient::Scalar>);
 
@@ -128,8 +251,13 @@ impl Fields {
     const PREFIX: &str = "aws/guardduty/service/";
 
     fn get(&self, path: &str) -> Option<&str> {
+        self.product(&format!("{}{path}", Self::PREFIX))
+    }
+
+    /// By the full name.
+    fn product(&self, name: &str) -> Option<&str> {
         self.0
-            .get(&format!("{}{path}", Self::PREFIX))
+            .get(name)
             .and_then(|value| value.0.as_deref())
             .filter(|v| !v.is_empty())
     }
@@ -184,5 +312,204 @@ impl Fields {
             (Action::Other(_), Some(block)) => block.read(&format!("{at}.Action")),
             (action, _) => Ok(action),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const USER: &str = "arn:aws:iam::111122223333:user/deploy/checkout-deploy";
+
+    /// A control finding as Security Hub imports it when consolidated control findings are on.
+    fn control_finding() -> Value {
+        json!({
+            "SchemaVersion": "2018-10-08",
+            "Id": "arn:aws:securityhub:us-east-1:111122223333:security-control/IAM.3/finding/0b1c2d3e-0000-4000-8000-000000000001",
+            "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub",
+            "Region": "us-east-1",
+            "GeneratorId": "security-control/IAM.3",
+            "AwsAccountId": "111122223333",
+            "Types": ["Software and Configuration Checks/Industry and Regulatory Standards"],
+            "LastObservedAt": "2026-11-20T09:17:45.000Z",
+            "UpdatedAt": "2026-11-20T09:20:31.412Z",
+            "Severity": {"Label": "MEDIUM", "Normalized": 40, "Original": "MEDIUM"},
+            "Title": "IAM users' access keys should be rotated every 90 days or less",
+            "ProductFields": {"RelatedAWSResources:0/name": "securityhub-access-keys-rotated-3dd4f050"},
+            "Resources": [{
+                "Type": "AwsIamUser",
+                "Id": USER,
+                "Details": {"AwsIamUser": {"UserName": "checkout-deploy", "UserId": "AIDA2EXAMPLECHECKOUT0", "Path": "/deploy/"}}
+            }],
+            "Compliance": {"Status": "FAILED", "SecurityControlId": "IAM.3"},
+            "Workflow": {"Status": "NEW"},
+            "RecordState": "ACTIVE"
+        })
+    }
+
+    fn read(finding: &Value) -> Finding {
+        from_asff(&finding.to_string(), "detail.findings[0]", false).unwrap()
+    }
+
+    fn compliance_of(finding: &Value) -> Compliance {
+        match read(finding).detail {
+            Detail::Compliance(compliance) => compliance,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_control_finding() {
+        let finding = read(&control_finding());
+        assert_eq!(finding.evidence.kind, "IAM.3");
+        assert_eq!(finding.evidence.severity, Severity::Medium);
+        assert_eq!(
+            finding.detail,
+            Detail::Compliance(Compliance {
+                rule: Rule::Control("IAM.3".to_owned()),
+                verdict: Verdict::Failed,
+                resources: vec![Resource {
+                    kind: "AWS::IAM::User".to_owned(),
+                    id: USER.to_owned(),
+                    name: Some("checkout-deploy".to_owned()),
+                    unique_id: Some("AIDA2EXAMPLECHECKOUT0".to_owned()),
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn a_legacy_control_finding_without_details() {
+        let mut finding = control_finding();
+        finding["GeneratorId"] = "pci-dss/v/3.2.1/PCI.IAM.7".into();
+        finding["Compliance"] = json!({"Status": "FAILED"});
+        finding["Resources"] =
+            json!([{"Type": "AwsIamUser", "Id": "arn:aws:iam::111122223333:user/AIDA2EXAMPLECHECKOUT0"}]);
+        let compliance = compliance_of(&finding);
+        assert_eq!(compliance.rule, Rule::Control("IAM.8".to_owned()));
+        assert_eq!(
+            (&compliance.resources[0].name, &compliance.resources[0].unique_id),
+            (&None, &None)
+        );
+    }
+
+    #[test]
+    fn only_failed_and_passed_are_certain() {
+        let unknown = |text: &str| Verdict::Unknown(text.to_owned());
+        for (compliance, expected) in [
+            (json!({"Status": "PASSED"}), Verdict::Passed),
+            (json!({"Status": "WARNING"}), unknown("WARNING")),
+            (json!({"Status": "NOT_AVAILABLE"}), unknown("NOT_AVAILABLE")),
+            (json!(null), unknown("no Compliance.Status")),
+        ] {
+            let mut finding = control_finding();
+            finding["Compliance"] = compliance;
+            assert_eq!(compliance_of(&finding).verdict, expected);
+        }
+    }
+
+    #[test]
+    fn an_ambiguous_control_is_none() {
+        let mut finding = control_finding();
+        finding["Compliance"] = json!({"Status": "FAILED"});
+        finding["GeneratorId"] = "arn:aws:securityhub:::ruleset/cis-aws-foundations-benchmark/v/1.2.0/rule/1.1".into();
+        assert!(matches!(read(&finding).detail, Detail::Other(_)));
+    }
+
+    #[test]
+    fn a_bucket() {
+        let mut finding = control_finding();
+        finding["Compliance"]["SecurityControlId"] = "S3.17".into();
+        finding["Resources"] = json!([{
+            "Type": "AwsS3Bucket",
+            "Id": "arn:aws:s3:::securecart-orders-111122223333",
+            "Details": {"AwsS3Bucket": {"Name": "securecart-orders-111122223333", "OwnerAccountId": "111122223333"}}
+        }]);
+        let compliance = compliance_of(&finding);
+        assert_eq!(compliance.resources[0].kind, "AWS::S3::Bucket");
+        assert_eq!(
+            compliance.resources[0].name.as_deref(),
+            Some("securecart-orders-111122223333")
+        );
+    }
+
+    fn unused_finding() -> Value {
+        let mut finding = control_finding();
+        finding["ProductArn"] = "arn:aws:securityhub:us-east-1::product/aws/access-analyzer".into();
+        finding["GeneratorId"] = "aws/access-analyzer".into();
+        finding["Id"] =
+            format!("arn:aws:access-analyzer:us-east-1:111122223333:analyzer/unused/{USER}/UnusedIAMUserAccessKeys")
+                .into();
+        finding["Types"] =
+            json!(["Software and Configuration Checks/AWS Security Best Practices/Unused IAM User Access Key"]);
+        finding["ProductFields"] = json!({
+            "findingId": "11112222-3333-4444-5555-666677778888",
+            "findingType": "UnusedIAMUserAccessKey",
+            "resourceOwnerAccount": "111122223333"
+        });
+        finding
+    }
+
+    #[test]
+    fn unused_access_by_any_of_its_marks() {
+        let mut finding = unused_finding();
+        let read_all = read(&finding);
+        assert_eq!(
+            read_all.evidence.id.as_str(),
+            "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/unused/11112222-3333-4444-5555-666677778888"
+        );
+        assert_eq!(read_all.evidence.kind, "UnusedIAMUserAccessKey");
+        for mark in ["ProductFields", "Types", "Id"] {
+            let Detail::UnusedAccess(unused) = read(&finding).detail else {
+                panic!("by {mark}")
+            };
+            assert_eq!(unused.kind, "UnusedIAMUserAccessKey");
+            assert_eq!(unused.resource.id, USER);
+            assert!(unused.active);
+            finding.as_object_mut().unwrap().remove(mark).unwrap();
+            finding["Id"] = unused_finding()["Id"].clone();
+        }
+    }
+
+    #[test]
+    fn external_access_is_not_unused_whatever_the_resource_is_called() {
+        let mut finding = unused_finding();
+        finding["ProductFields"] = json!({});
+        finding["Types"] = json!(["Effects/Data Exposure/External Access Granted"]);
+        finding["Id"] =
+            "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/x/arn:aws:iam::111122223333:role/UnusedIAMRole"
+                .into();
+        assert!(matches!(read(&finding).detail, Detail::Other(_)));
+    }
+
+    #[test]
+    fn credentials_of_a_threat() {
+        let mut finding = control_finding();
+        finding["ProductArn"] = "arn:aws:securityhub:us-east-1::product/aws/guardduty".into();
+        finding["Types"] = json!(["TTPs/UnauthorizedAccess:IAMUser-MaliciousIPCaller"]);
+        finding["Resources"] = json!([
+            {"Type": "AwsIamAccessKey", "Id": "AWS::IAM::AccessKey:ASIAEXAMPLESESSION00", "Details": {"AwsIamAccessKey": {
+                "PrincipalId": "AROA2EXAMPLEWEB000000:i-0a1b2c3d4e5f60718", "PrincipalType": "AssumedRole",
+                "PrincipalName": "securecart-web"}}},
+            {"Type": "AwsIamAccessKey", "Id": "AWS::IAM::AccessKey:null", "Details": {"AwsIamAccessKey": {"UserName": "analyst"}}},
+            {"Type": "AwsIamAccessKey", "Id": "AWS::IAM::AccessKey:ASIAEXAMPLESESSION00"},
+            {"Type": "AwsS3Bucket", "Id": "arn:aws:s3:::securecart-orders-111122223333"}
+        ]);
+        let Detail::Threat(threat) = read(&finding).detail else {
+            panic!("no threat")
+        };
+        let session = Credential {
+            key: Some("ASIAEXAMPLESESSION00".to_owned()),
+            principal: Some("AROA2EXAMPLEWEB000000:i-0a1b2c3d4e5f60718".to_owned()),
+            name: Some("securecart-web".to_owned()),
+            kind: Some("AssumedRole".to_owned()),
+        };
+        let analyst = Credential {
+            name: Some("analyst".to_owned()),
+            ..Credential::default()
+        };
+        assert_eq!(threat.credentials, [session, analyst]);
     }
 }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Action, Channel, Detail, Direction, Evidence, Finding, FindingError, Role, Severity, Threat, canonical_kind,
-    lenient, parse_address, parse_time, read_time, required,
+    Action, Channel, Credential, Detail, Direction, Evidence, Finding, FindingError, Role, Severity, Threat,
+    canonical_kind, credentials, lenient, parse_address, parse_time, read_time, required,
 };
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
 
@@ -40,8 +40,16 @@ struct Raw<'a> {
     severity: Option<f64>,
     #[serde(default, alias = "Title", deserialize_with = "lenient::text")]
     title: Option<String>,
+    #[serde(default, alias = "Resource", deserialize_with = "lenient::part")]
+    resource: Option<RawResource>,
     #[serde(default, borrow, alias = "Service")]
     service: Option<Service<'a>>,
+}
+
+#[derive(Deserialize)]
+struct RawResource {
+    #[serde(default, rename = "accessKeyDetails", alias = "AccessKeyDetails")]
+    access_key: lenient::Object,
 }
 
 #[derive(Deserialize, Default)]
@@ -153,6 +161,36 @@ struct Sequence {
     endpoints: Vec<Endpoint>,
     #[serde(default, alias = "Signals", deserialize_with = "lenient::list")]
     signals: Vec<Signal>,
+    #[serde(default, alias = "Actors", deserialize_with = "lenient::parts")]
+    actors: Vec<Actor>,
+    #[serde(default, alias = "Resources", deserialize_with = "lenient::parts")]
+    resources: Vec<SequenceResource>,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    #[serde(default, alias = "User")]
+    user: lenient::Object,
+}
+
+#[derive(Deserialize)]
+struct SequenceResource {
+    /// The key id, if this is a key.
+    #[serde(default, alias = "Uid", deserialize_with = "lenient::text")]
+    uid: Option<String>,
+    #[serde(default, alias = "Data", deserialize_with = "lenient::part")]
+    data: Option<SequenceData>,
+}
+
+#[derive(Deserialize)]
+struct SequenceData {
+    #[serde(
+        default,
+        rename = "accessKey",
+        alias = "AccessKey",
+        deserialize_with = "lenient::part"
+    )]
+    access_key: Option<lenient::Object>,
 }
 
 #[derive(Deserialize)]
@@ -225,19 +263,21 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
     let updated_at = required(raw.updated_at, "detail.updatedAt")?;
     let updated = parse_time(&updated_at, "detail.updatedAt")?;
     let observed_at = service.last_seen.as_deref().and_then(read_time).unwrap_or(updated);
-    let action = match (
-        service.action,
-        service.detection.and_then(|detection| detection.sequence),
-    ) {
-        (Some(action), _) => action.read("detail.service.action")?,
-        (None, Some(sequence)) => sequence.read()?,
-        (None, None) => Action::Other("none".to_owned()),
+    let sequence = service.detection.and_then(|detection| detection.sequence);
+    let access_key = raw.resource.map(|resource| resource.access_key).unwrap_or_default();
+    let credentials = credentials::distinct(
+        std::iter::once(credentials::read(&access_key)).chain(sequence.iter().flat_map(Sequence::credentials)),
+    );
+    let action = match (service.action, sequence) {
+        (Some(action), _) => action.read("detail.service.action"),
+        (None, Some(sequence)) => sequence.read(),
+        (None, None) => Ok(Action::Other("none".to_owned())),
     };
     Ok(Finding {
         evidence: Evidence {
             id: FindingId::new(id),
             version: FindingVersion::new(updated_at),
-            channel: Channel::GuardDuty,
+            channel: Channel::Direct,
             kind,
             severity: raw.severity.map_or(Severity::Low, Severity::from_number),
             account: AccountId::new(required(raw.account, "detail.accountId")?),
@@ -252,6 +292,7 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
         detail: Detail::Threat(Threat {
             role: service.role.as_deref().and_then(read_role),
             action,
+            credentials,
         }),
     })
 }
@@ -331,6 +372,15 @@ impl Call {
 }
 
 impl Sequence {
+    fn credentials(&self) -> Vec<Credential> {
+        let actors = self.actors.iter().map(|actor| credentials::read(&actor.user));
+        let keys = self.resources.iter().filter_map(|resource| {
+            let found = credentials::read(resource.data.as_ref()?.access_key.as_ref()?);
+            Some(credentials::with_key(found, resource.uid.as_deref()))
+        });
+        actors.chain(keys).collect()
+    }
+
     /// Only endpoints that are tied to a signal naming a malicious or Tor address: the others may be customers.
     fn read(self) -> Result<Action, FindingError> {
         let mut remotes = Vec::new();
@@ -360,5 +410,115 @@ impl Sequence {
                 .iter()
                 .any(|signal| names(signal) && signal.endpoints.iter().any(|other| other.0.as_ref() == Some(id)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn threat(change: impl FnOnce(&mut serde_json::Value)) -> Threat {
+        let mut detail = serde_json::json!({
+            "schemaVersion": "2.0",
+            "accountId": "111122223333",
+            "region": "us-east-1",
+            "id": "2b2b",
+            "arn": "arn:aws:guardduty:us-east-1:111122223333:detector/12ab/finding/2b2b",
+            "type": "UnauthorizedAccess:IAMUser/MaliciousIPCaller",
+            "resource": {"resourceType": "AccessKey", "accessKeyDetails": {
+                "accessKeyId": "AKIAEXAMPLECHECKOUT0",
+                "principalId": "AIDA2EXAMPLECHECKOUT0",
+                "userName": "checkout-deploy",
+                "userType": "IAMUser"
+            }},
+            "service": {
+                "resourceRole": "TARGET",
+                "action": {"actionType": "AWS_API_CALL", "awsApiCallAction": {
+                    "remoteIpDetails": {"ipAddressV4": "198.51.100.23"}
+                }}
+            },
+            "severity": 5,
+            "updatedAt": "2026-11-20T09:20:31.412Z"
+        });
+        change(&mut detail);
+        match from_guardduty(&detail.to_string()).unwrap().detail {
+            Detail::Threat(threat) => threat,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn checkout() -> Credential {
+        Credential {
+            key: Some("AKIAEXAMPLECHECKOUT0".to_owned()),
+            principal: Some("AIDA2EXAMPLECHECKOUT0".to_owned()),
+            name: Some("checkout-deploy".to_owned()),
+            kind: Some("IAMUser".to_owned()),
+        }
+    }
+
+    #[test]
+    fn credentials_in_both_spellings() {
+        assert_eq!(threat(|_| {}).credentials, [checkout()]);
+        let pascal = threat(|detail| {
+            detail["Resource"] = serde_json::json!({"AccessKeyDetails": {
+                "AccessKeyId": "AKIAEXAMPLECHECKOUT0",
+                "PrincipalId": "AIDA2EXAMPLECHECKOUT0",
+                "UserName": "checkout-deploy",
+                "UserType": "IAMUser"
+            }});
+            detail.as_object_mut().unwrap().remove("resource");
+        });
+        assert_eq!(pascal.credentials, [checkout()]);
+    }
+
+    #[test]
+    fn an_unreadable_address_costs_only_the_action() {
+        let threat = threat(|detail| {
+            detail["service"]["action"]["awsApiCallAction"]["remoteIpDetails"]["ipAddressV4"] = "198.51.100.256".into();
+        });
+        assert_eq!(
+            threat.action.unwrap_err().to_string(),
+            "detail.service.action.awsApiCallAction.remoteIpDetails.ipAddressV4: \"198.51.100.256\" is not an IP address"
+        );
+        assert_eq!(threat.credentials, [checkout()]);
+    }
+
+    #[test]
+    fn credentials_of_an_attack_sequence_once_each() {
+        let threat = threat(|detail| {
+            detail["resource"] =
+                serde_json::json!({"resourceType": "AttackSequence", "accessKeyDetails": {"userName": ""}});
+            detail["service"] = serde_json::json!({"detection": {"sequence": {
+                "actors": [
+                    {"id": "a", "user": {"name": "checkout-deploy", "uid": "AIDA2EXAMPLECHECKOUT0", "type": "IAMUser",
+                        "credentialUid": "AKIAEXAMPLECHECKOUT0", "account": {"uid": "111122223333"}}},
+                    {"id": "b", "session": {"uid": "s"}}
+                ],
+                "resources": [
+                    {"uid": "AKIAEXAMPLECHECKOUT0", "resourceType": "ACCESS_KEY", "data": {"accessKey": {
+                        "principalId": "AIDA2EXAMPLECHECKOUT0", "userName": "checkout-deploy", "userType": "IAMUser"}}},
+                    {"uid": "arn:aws:s3:::securecart-orders-111122223333", "data": {"s3Bucket": {}}},
+                    {"uid": "ASIAEXAMPLESESSION00", "data": {"accessKey": {"userName": "ci-runner", "userType": "IAMUser"}}}
+                ]
+            }}});
+        });
+        let session = Credential {
+            key: Some("ASIAEXAMPLESESSION00".to_owned()),
+            principal: None,
+            name: Some("ci-runner".to_owned()),
+            kind: Some("IAMUser".to_owned()),
+        };
+        assert_eq!(threat.credentials, [checkout(), session]);
+    }
+
+    #[test]
+    fn no_form_of_the_resource_loses_the_finding() {
+        for resource in [
+            serde_json::json!(null),
+            serde_json::json!("x"),
+            serde_json::json!({"accessKeyDetails": 7}),
+        ] {
+            assert!(threat(|detail| detail["resource"] = resource).credentials.is_empty());
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Readers that absorb the drift of types that real events show: numbers as strings, flags as strings, `null`.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, Visitor},
+    de::{self, DeserializeOwned, Visitor},
 };
+use serde_json::value::RawValue;
 
 /// A text, also where a number or a flag stands; anything else is absent.
 pub(super) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -29,6 +30,44 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
 /// A list, where `null` stands for an empty one.
 pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A part that is no reason to lose the rest: absent unless it has the expected form.
+pub(super) fn part<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+/// The entries of a list that have the expected form.
+pub(super) fn parts<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let entries = part::<D, Vec<Box<RawValue>>>(deserializer)?.unwrap_or_default();
+    Ok(entries
+        .iter()
+        .filter_map(|raw| serde_json::from_str(raw.get()).ok())
+        .collect())
+}
+
+/// The texts of an object, found by their names without regard to letter case and underscores: the same field is
+/// `userName`, `UserName` or `user_name`, depending on the way by which a finding comes. Empty texts are absent.
+#[derive(Default)]
+pub(super) struct Object(BTreeMap<String, String>);
+
+impl Object {
+    /// The first of these fields that is there; in lower case, without underscores.
+    pub(super) fn get(&self, names: &[&str]) -> Option<String> {
+        names.iter().find_map(|name| self.0.get(*name)).cloned()
+    }
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields: BTreeMap<String, Scalar> = part(deserializer)?.unwrap_or_default();
+        let texts = fields.into_iter().filter_map(|(name, value)| {
+            let text = value.0.filter(|text| !text.trim().is_empty())?;
+            Some((name.to_ascii_lowercase().replace('_', ""), text))
+        });
+        Ok(Self(texts.collect()))
+    }
 }
 
 /// A JSON scalar as text; `None` for `null`, and for a list or an object in its place.

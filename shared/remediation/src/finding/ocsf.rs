@@ -1,10 +1,14 @@
-//! The newer Security Hub's findings: OCSF, snake_case. GuardDuty's come as Detection Findings (class 2004).
+//! The newer Security Hub's findings: OCSF, snake_case. GuardDuty's come as Detection Findings (class 2004), controls as
+//! Compliance Findings (class 2003).
+
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
 use super::{
-    Action, Channel, Detail, Direction, Evidence, Finding, FindingError, Role, Severity, Threat, canonical_kind,
-    guardduty::read_direction, lenient, parse_address, parse_time, required,
+    Action, Channel, Compliance, Credential, Detail, Direction, Evidence, Finding, FindingError, Resource, Role, Rule,
+    Severity, Threat, UnusedAccess, Verdict, access_analyzer::unused_kind, canonical_kind, control::control,
+    credentials, guardduty::read_direction, lenient, parse_address, parse_time, required, resource,
 };
 use crate::{
     clock::Timestamp,
@@ -25,6 +29,69 @@ struct Raw {
     status_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
     evidences: Vec<RawEvidence>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    activity_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::part")]
+    compliance: Option<RawCompliance>,
+    #[serde(default, deserialize_with = "lenient::parts")]
+    resources: Vec<RawResource>,
+}
+
+#[derive(Deserialize)]
+struct RawCompliance {
+    #[serde(default, deserialize_with = "lenient::text")]
+    control: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    status: Option<String>,
+    /// 1 pass, 2 warning, 3 fail.
+    #[serde(default, deserialize_with = "lenient::text")]
+    status_id: Option<String>,
+}
+
+impl RawCompliance {
+    fn verdict(&self) -> Verdict {
+        let status = self.status.as_deref().unwrap_or("no compliance.status");
+        match (self.status_id.as_deref(), status.to_ascii_lowercase().as_str()) {
+            (Some("1"), _) => Verdict::Passed,
+            (Some("3"), _) => Verdict::Failed,
+            (Some("2"), _) => Verdict::Unknown(status.to_owned()),
+            (_, "pass" | "passed") => Verdict::Passed,
+            (_, "fail" | "failed") => Verdict::Failed,
+            _ => Verdict::Unknown(status.to_owned()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct RawResource {
+    #[serde(default, rename = "type", deserialize_with = "lenient::text")]
+    kind: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    uid: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    name: Option<String>,
+    #[serde(default)]
+    data: lenient::Object,
+}
+
+impl RawResource {
+    fn read(&self) -> Resource {
+        let id = self.uid.clone().or_else(|| self.name.clone()).unwrap_or_default();
+        let mut read = resource::read(self.kind.as_deref().unwrap_or_default(), id, &self.data);
+        // `name` repeats the uid for many types.
+        let own_name = || {
+            self.name
+                .clone()
+                .filter(|name| !name.is_empty() && Some(name) != self.uid.as_ref())
+        };
+        read.name = read.name.take().or_else(own_name);
+        read
+    }
+
+    fn credential(&self) -> Option<Credential> {
+        let is_key = resource::kind(self.kind.as_deref()?) == "AWS::IAM::AccessKey";
+        is_key.then(|| credentials::with_key(credentials::read(&self.data), self.uid.as_deref()))
+    }
 }
 
 #[derive(Deserialize)]
@@ -49,6 +116,8 @@ struct Info {
     title: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
     types: Vec<lenient::Scalar>,
+    #[serde(default)]
+    analytic: lenient::Object,
     #[serde(default, deserialize_with = "lenient::text")]
     modified_time: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -85,6 +154,23 @@ struct RawEvidence {
     connection_info: Option<Connection>,
     #[serde(default)]
     api: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "lenient::part")]
+    actor: Option<Actor>,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    #[serde(default)]
+    user: lenient::Object,
+    #[serde(default)]
+    process: Option<serde::de::IgnoredAny>,
+}
+
+impl Actor {
+    /// A process runs as a user of the operating system, who has no credentials of AWS.
+    fn credential(&self) -> Option<Credential> {
+        self.process.is_none().then(|| credentials::read(&self.user))
+    }
 }
 
 #[derive(Deserialize)]
@@ -148,21 +234,51 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
         .or(seen)
         .ok_or_else(|| FindingError::Missing(format!("{at}.finding_info.modified_time")))?;
 
-    let types = || info.types.iter().filter_map(|kind| kind.0.as_deref());
-    let kind = types()
-        .find(|kind| kind.contains(':'))
-        .or_else(|| types().next())
-        .map(canonical_kind)
-        .unwrap_or_default();
-    let detail = if product.ends_with("/aws/guardduty") {
-        Detail::Threat(threat(&raw.evidences, &kind, at)?)
-    } else {
-        Detail::Other(format!("Security Hub product {product}"))
-    };
-    // OCSF: 1 new, 2 in progress, 3 suppressed, 4 resolved.
+    let types: Vec<&str> = info.types.iter().filter_map(|kind| kind.0.as_deref()).collect();
+    let first = types.iter().find(|kind| kind.contains(':')).or_else(|| types.first());
+    let mut kind = first.map(|kind| canonical_kind(kind)).unwrap_or_default();
+    // OCSF: 1 new, 2 in progress, 3 suppressed, 4 resolved, 5 archived, 6 deleted.
     let status = raw.status_id.as_deref().unwrap_or_default();
+    let archived = matches!(status, "5" | "6");
+    let other = || Detail::Other(format!("Security Hub product {product}"));
+    let detail = if product.ends_with("/aws/guardduty") {
+        Detail::Threat(threat(&raw.evidences, &raw.resources, &kind, at))
+    } else if product.ends_with("/aws/securityhub") {
+        let checked = raw.compliance.as_ref();
+        match checked.and_then(|checked| Some((checked, control(checked.control.as_deref(), None, None)?))) {
+            Some((checked, control)) => {
+                kind.clone_from(&control);
+                Detail::Compliance(Compliance {
+                    rule: Rule::Control(control),
+                    verdict: checked.verdict(),
+                    resources: raw.resources.iter().map(RawResource::read).collect(),
+                })
+            }
+            None => other(),
+        }
+    } else if product.ends_with("/aws/access-analyzer") {
+        let analytic = [info.analytic.get(&["name"]), info.analytic.get(&["uid"])];
+        let marks = types.iter().filter_map(|kind| kind.rsplit('/').next());
+        let marks = marks.chain(analytic.iter().flatten().map(String::as_str));
+        match marks.chain(info.title.as_deref()).find_map(unused_kind) {
+            Some(unused) => {
+                let resource = raw.resources.first();
+                let resource = resource.ok_or_else(|| FindingError::Missing(format!("{at}.resources")))?;
+                kind.clone_from(&unused);
+                Detail::UnusedAccess(UnusedAccess {
+                    kind: unused,
+                    resource: resource.read(),
+                    // Activity 3 closes a finding.
+                    active: !archived && status != "4" && raw.activity_id.as_deref() != Some("3"),
+                })
+            }
+            None => other(),
+        }
+    } else {
+        other()
+    };
     Ok(Finding {
-        archived: false,
+        archived,
         sample: info.title.is_some_and(|title| title.starts_with("[SAMPLE]")),
         answered: matches!(status, "2" | "4"),
         suppressed: status == "3",
@@ -202,10 +318,10 @@ fn either_time(millis: Option<String>, text: Option<String>, at: &str) -> Result
 }
 
 /// OCSF has no resource role: an inbound connection says that our side was the target.
-fn threat(evidences: &[RawEvidence], kind: &str, at: &str) -> Result<Threat, FindingError> {
-    let mut remotes = Vec::new();
+fn threat(evidences: &[RawEvidence], resources: &[RawResource], kind: &str, at: &str) -> Threat {
     let mut direction = Direction::Unknown;
     let mut by_api = false;
+    let mut sources = Vec::new();
     for (index, evidence) in evidences.iter().enumerate() {
         direction = match evidence.connection_info.as_ref().map(Connection::direction) {
             Some(Direction::Outbound) => continue,
@@ -218,18 +334,33 @@ fn threat(evidences: &[RawEvidence], kind: &str, at: &str) -> Result<Threat, Fin
             .as_ref()
             .and_then(|endpoint| endpoint.ip.as_deref())
         {
-            remotes.extend(parse_address(
-                text,
-                &format!("{at}.evidences[{index}].src_endpoint.ip"),
-            )?);
+            sources.push((index, text));
         }
     }
+    let remotes = sources
+        .into_iter()
+        .filter_map(|(index, text)| {
+            parse_address(text, &format!("{at}.evidences[{index}].src_endpoint.ip")).transpose()
+        })
+        .collect::<Result<Vec<_>, _>>();
+    let keys = resources.iter().filter_map(RawResource::credential);
+    let actors = evidences
+        .iter()
+        .filter_map(|evidence| evidence.actor.as_ref()?.credential());
+    Threat {
+        role: (direction == Direction::Inbound).then_some(Role::Target),
+        action: remotes.map(|remotes| action(remotes, kind, direction, by_api)),
+        credentials: credentials::distinct(keys.chain(actors)),
+    }
+}
+
+fn action(remotes: Vec<IpAddr>, kind: &str, direction: Direction, by_api: bool) -> Action {
     let family = kind.split_once('/').map_or("", |(_, family)| family);
     let resource = kind
         .split_once(':')
         .and_then(|(_, rest)| rest.split('/').next())
         .unwrap_or_default();
-    let action = match resource {
+    match resource {
         _ if remotes.is_empty() => Action::Other("none".to_owned()),
         _ if kind.starts_with("AttackSequence:") => Action::Other("attack sequence in OCSF".to_owned()),
         _ if family.starts_with("PortProbe") => Action::PortProbe { remotes },
@@ -244,9 +375,180 @@ fn threat(evidences: &[RawEvidence], kind: &str, at: &str) -> Result<Threat, Fin
             affiliated: false,
         },
         _ => Action::NetworkConnection { direction, remotes },
-    };
-    Ok(Threat {
-        role: (direction == Direction::Inbound).then_some(Role::Target),
-        action,
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn finding(product: &str, rest: Value) -> Value {
+        let mut finding = json!({
+            "activity_id": 1,
+            "class_uid": 2003,
+            "cloud": {"account": {"uid": "111122223333"}, "region": "us-east-1"},
+            "finding_info": {
+                "uid": "arn:aws:securityhub:us-east-1:111122223333:security-control/IAM.3/finding/0b1c2d3e",
+                "title": "IAM users' access keys should be rotated every 90 days or less",
+                "types": ["Posture Management"],
+                "analytic": {"type": "Rule", "type_id": 1},
+                "created_time": 1_795_165_511_090_i64,
+                "modified_time": 1_795_166_431_412_i64
+            },
+            "metadata": {
+                "product": {"uid": format!("arn:aws:securityhub:us-east-1::productv2/aws/{product}")},
+                "uid": "7c0de8a1"
+            },
+            "severity": "Medium",
+            "severity_id": 3,
+            "status": "New",
+            "status_id": 1
+        });
+        let Value::Object(rest) = rest else { panic!("no object") };
+        for (key, value) in rest {
+            finding[key] = value;
+        }
+        finding
+    }
+
+    fn read(finding: &Value) -> Finding {
+        from_ocsf(&finding.to_string(), "detail.findings[0]").unwrap()
+    }
+
+    #[test]
+    fn a_control_finding() {
+        let finding = read(&finding(
+            "securityhub",
+            json!({
+                "compliance": {"control": "IAM.3", "status": "Fail", "status_id": 3},
+                "resources": [{
+                    "type": "AWS::IAM::User",
+                    "uid": "arn:aws:iam::111122223333:user/checkout-deploy",
+                    "name": "checkout-deploy",
+                    "data": {"UserId": "AIDA2EXAMPLECHECKOUT0"}
+                }, {
+                    "type": "AwsS3Bucket",
+                    "uid": "arn:aws:s3:::securecart-orders-111122223333",
+                    "data": {"name": "securecart-orders-111122223333"}
+                }]
+            }),
+        ));
+        assert_eq!(finding.evidence.kind, "IAM.3");
+        let Detail::Compliance(compliance) = finding.detail else {
+            panic!("no compliance")
+        };
+        assert_eq!(compliance.rule, Rule::Control("IAM.3".to_owned()));
+        assert_eq!(compliance.verdict, Verdict::Failed);
+        assert_eq!(
+            compliance.resources,
+            [
+                Resource {
+                    kind: "AWS::IAM::User".to_owned(),
+                    id: "arn:aws:iam::111122223333:user/checkout-deploy".to_owned(),
+                    name: Some("checkout-deploy".to_owned()),
+                    unique_id: Some("AIDA2EXAMPLECHECKOUT0".to_owned()),
+                },
+                Resource {
+                    kind: "AWS::S3::Bucket".to_owned(),
+                    id: "arn:aws:s3:::securecart-orders-111122223333".to_owned(),
+                    name: Some("securecart-orders-111122223333".to_owned()),
+                    unique_id: None,
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn the_verdict_by_number_or_by_word() {
+        for (compliance, expected) in [
+            (json!({"control": "S3.5", "status_id": 1}), Verdict::Passed),
+            (json!({"control": "S3.5", "status_id": "3"}), Verdict::Failed),
+            (json!({"control": "S3.5", "status": "Fail"}), Verdict::Failed),
+            (
+                json!({"control": "S3.5", "status": "Warning", "status_id": 2}),
+                Verdict::Unknown("Warning".to_owned()),
+            ),
+            (
+                json!({"control": "S3.5"}),
+                Verdict::Unknown("no compliance.status".to_owned()),
+            ),
+        ] {
+            match read(&finding("securityhub", json!({"compliance": compliance}))).detail {
+                Detail::Compliance(read) => assert_eq!(read.verdict, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+        let without_control = read(&finding("securityhub", json!({"compliance": {"status_id": 3}})));
+        assert!(matches!(without_control.detail, Detail::Other(_)));
+        let of_another = read(&finding(
+            "inspector",
+            json!({"compliance": {"control": "IAM.3", "status_id": 3}}),
+        ));
+        assert!(matches!(of_another.detail, Detail::Other(_)));
+    }
+
+    #[test]
+    fn credentials_of_a_threat() {
+        let mut finding = finding(
+            "guardduty",
+            json!({
+                "evidences": [
+                    {"actor": {"user": {"uid": "0", "name": "root"}, "process": {"name": "curl"}}},
+                    {"api": {"operation": "ListBuckets"}, "src_endpoint": {"ip": "198.51.100.256"}, "actor": {"user": {
+                        "name": "checkout-deploy", "uid": "AIDA2EXAMPLECHECKOUT0", "type": "IAMUser",
+                        "credential_uid": "AKIAEXAMPLECHECKOUT0"}}}
+                ],
+                "resources": [
+                    {"type": "AWS::IAM::AccessKey", "uid": "AKIAEXAMPLECHECKOUT0", "data": {"user_name": "checkout-deploy"}},
+                    {"type": "AwsIamAccessKey", "uid": "ASIAEXAMPLESESSION00", "data": {"userType": "AssumedRole"}}
+                ]
+            }),
+        );
+        finding["finding_info"]["types"] = json!(["Threats", "UnauthorizedAccess:IAMUser/MaliciousIPCaller"]);
+        let Detail::Threat(threat) = read(&finding).detail else {
+            panic!("no threat")
+        };
+        assert_eq!(
+            threat.credentials,
+            [
+                Credential {
+                    key: Some("AKIAEXAMPLECHECKOUT0".to_owned()),
+                    principal: Some("AIDA2EXAMPLECHECKOUT0".to_owned()),
+                    name: Some("checkout-deploy".to_owned()),
+                    kind: Some("IAMUser".to_owned()),
+                },
+                Credential {
+                    key: Some("ASIAEXAMPLESESSION00".to_owned()),
+                    kind: Some("AssumedRole".to_owned()),
+                    ..Credential::default()
+                }
+            ]
+        );
+        assert_eq!(
+            threat.action.unwrap_err().to_string(),
+            "detail.findings[0].evidences[1].src_endpoint.ip: \"198.51.100.256\" is not an IP address"
+        );
+    }
+
+    #[test]
+    fn unused_access() {
+        let user = json!([{"type": "AWS::IAM::User", "uid": "arn:aws:iam::111122223333:user/reporting"}]);
+        let mut finding = finding("access-analyzer", json!({"resources": user}));
+        finding["finding_info"]["types"] =
+            json!(["Software and Configuration Checks/AWS Security Best Practices/Unused IAM User Access Key"]);
+        let is_active = |finding: &Value| match read(finding).detail {
+            Detail::UnusedAccess(unused) => {
+                assert_eq!(unused.kind, "UnusedIAMUserAccessKey");
+                unused.active
+            }
+            other => panic!("{other:?}"),
+        };
+        assert!(is_active(&finding));
+        finding["status_id"] = 4.into();
+        assert!(!is_active(&finding));
+        finding["finding_info"]["types"] = json!(["Effects/Data Exposure/External Access Granted"]);
+        assert!(matches!(read(&finding).detail, Detail::Other(_)));
+    }
 }

@@ -82,7 +82,10 @@ impl Tables {
         let entries = self.standing.entry(scope.clone()).or_default();
         match entry.standing {
             Some(StandingWrite::Put(mut held)) => {
-                held.revision = held.revision.next();
+                held.revision = match held.revision {
+                    Revision::ABSENT => Revision(self.writes),
+                    revision => revision.next(),
+                };
                 entries.insert(held.target.clone(), held);
             }
             Some(StandingWrite::Remove { target, .. }) => {

@@ -1,0 +1,318 @@
+//! IAM, through its SDK. IAM has one endpoint for the whole partition, which the SDK knows.
+
+use aws_sdk_iam::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+    types::{AccessKeyMetadata, StatusType},
+};
+use chrono::DateTime;
+use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
+use remediation::{
+    Approved, Receipt,
+    clock::Timestamp,
+    failure::{Class, Failure},
+};
+use remediation_aws::{Aws, classify};
+
+use crate::{
+    iam::{Account, Iam, Key, Owner, Use, Write},
+    identity::{KeyId, Principal, PrincipalName, Role, UniqueId},
+};
+
+/// IAM with the function's own credentials.
+#[derive(Debug, Clone)]
+pub struct AwsIam(Client);
+
+impl AwsIam {
+    /// With the function's own credentials.
+    #[must_use]
+    pub fn new(aws: &Aws) -> Self {
+        Self(Client::new(&aws.paced()))
+    }
+
+    async fn set_status(&self, user: &PrincipalName, key: &KeyId, active: bool) -> Result<Option<String>, Failure> {
+        let status = if active {
+            StatusType::Active
+        } else {
+            StatusType::Inactive
+        };
+        // Without a user name IAM would take the caller for the key's owner.
+        let call = self
+            .0
+            .update_access_key()
+            .user_name(user.as_str())
+            .access_key_id(key.as_str());
+        let answer = call.status(status).send().await;
+        let answer = answer.map_err(|error| classify("iam:UpdateAccessKey", &error))?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+
+    /// Tries every key, so that a first one that IAM refuses does not spare the second.
+    async fn set_all(&self, user: &PrincipalName, keys: &[(KeyId, bool)]) -> Result<Receipt, Failure> {
+        let mut receipt = Receipt::default();
+        let mut first = None;
+        for (key, active) in keys {
+            match self.set_status(user, key, *active).await {
+                Ok(request) => receipt.request_id = receipt.request_id.or(request),
+                Err(failure) => first = first.or(Some(failure)),
+            }
+        }
+        first.map_or(Ok(receipt), Err)
+    }
+
+    async fn put_policy(&self, principal: &Principal, name: &str, document: &str) -> Result<Receipt, Failure> {
+        let request_id = match named(principal)? {
+            Named::User(user) => {
+                let call = self.0.put_user_policy().user_name(user).policy_name(name);
+                let answer = call.policy_document(document).send().await;
+                answer
+                    .map_err(|error| classify("iam:PutUserPolicy", &error))?
+                    .request_id()
+                    .map(str::to_owned)
+            }
+            Named::Role(role) => {
+                let call = self.0.put_role_policy().role_name(role).policy_name(name);
+                let answer = call.policy_document(document).send().await;
+                answer
+                    .map_err(|error| classify("iam:PutRolePolicy", &error))?
+                    .request_id()
+                    .map(str::to_owned)
+            }
+        };
+        Ok(Receipt { request_id })
+    }
+
+    async fn delete_policy(&self, principal: &Principal, name: &str) -> Result<Receipt, Failure> {
+        let request_id = match named(principal)? {
+            Named::User(user) => {
+                let answer = self
+                    .0
+                    .delete_user_policy()
+                    .user_name(user)
+                    .policy_name(name)
+                    .send()
+                    .await;
+                answer
+                    .map_err(|error| classify("iam:DeleteUserPolicy", &error))?
+                    .request_id()
+                    .map(str::to_owned)
+            }
+            Named::Role(role) => {
+                let answer = self
+                    .0
+                    .delete_role_policy()
+                    .role_name(role)
+                    .policy_name(name)
+                    .send()
+                    .await;
+                answer
+                    .map_err(|error| classify("iam:DeleteRolePolicy", &error))?
+                    .request_id()
+                    .map(str::to_owned)
+            }
+        };
+        Ok(Receipt { request_id })
+    }
+}
+
+enum Named<'a> {
+    User(&'a str),
+    Role(&'a str),
+}
+
+fn named(principal: &Principal) -> Result<Named<'_>, Failure> {
+    match principal {
+        Principal::Role(role) => Ok(Named::Role(role.name.as_str())),
+        Principal::User(user) => user
+            .name()
+            .map(|name| Named::User(name.as_str()))
+            .ok_or_else(|| Failure::new(Class::Permanent, "iam", "Unresolved", format!("{user} has no name"))),
+    }
+}
+
+/// `None` where IAM says that there is no such thing.
+fn found<T, E: ProvideErrorMetadata>(
+    operation: &str,
+    answer: Result<T, SdkError<E, aws_sdk_iam::config::http::HttpResponse>>,
+) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
+        Err(error) => Err(classify(operation, &error)),
+    }
+}
+
+fn unexpected(operation: &str, problem: impl Into<String>) -> Failure {
+    Failure::new(Class::Permanent, operation, "UnexpectedAnswer", problem)
+}
+
+fn time(time: &aws_sdk_iam::primitives::DateTime) -> Option<Timestamp> {
+    DateTime::from_timestamp(time.secs(), time.subsec_nanos())
+}
+
+fn account(operation: &str, user: &aws_sdk_iam::types::User) -> Result<Account, Failure> {
+    let unreadable = || {
+        unexpected(
+            operation,
+            format!("a user {:?} with the id {:?}", user.user_name, user.user_id),
+        )
+    };
+    Ok(Account {
+        name: PrincipalName::parse(user.user_name()).ok_or_else(unreadable)?,
+        id: UniqueId::parse(user.user_id()).ok_or_else(unreadable)?,
+        password_last_used: user.password_last_used().and_then(time),
+    })
+}
+
+fn key(operation: &str, key: &AccessKeyMetadata) -> Result<Key, Failure> {
+    let id = key.access_key_id().unwrap_or_default();
+    Ok(Key {
+        id: KeyId::parse(id).ok_or_else(|| unexpected(operation, format!("a key with the id {id:?}")))?,
+        active: key.status() == Some(&StatusType::Active),
+        created: key
+            .create_date()
+            .and_then(time)
+            .ok_or_else(|| unexpected(operation, format!("the key {id} has no date")))?,
+        used: Use::NotRead,
+    })
+}
+
+/// IAM sends policies percent-encoded (RFC 3986).
+fn decoded(operation: &str, document: &str) -> Result<String, Failure> {
+    let text = percent_decode_str(document).decode_utf8();
+    text.map(Into::into)
+        .map_err(|_| unexpected(operation, "a policy that is not UTF-8"))
+}
+
+impl Iam for AwsIam {
+    async fn user(&self, name: &PrincipalName) -> Result<Option<Account>, Failure> {
+        const OPERATION: &str = "iam:GetUser";
+        let answer = found(OPERATION, self.0.get_user().user_name(name.as_str()).send().await)?;
+        let user = answer.and_then(|answer| answer.user);
+        user.map(|user| account(OPERATION, &user)).transpose()
+    }
+
+    async fn user_with_id(&self, id: &UniqueId) -> Result<Option<Account>, Failure> {
+        const OPERATION: &str = "iam:ListUsers";
+        let mut users = self.0.list_users().max_items(1000).into_paginator().items().send();
+        while let Some(user) = users.next().await {
+            let user = user.map_err(|error| classify(OPERATION, &error))?;
+            if user.user_id() == id.as_str() {
+                return account(OPERATION, &user).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn owner(&self, key: &KeyId) -> Result<Owner, Failure> {
+        const OPERATION: &str = "iam:GetAccessKeyLastUsed";
+        let call = self.0.get_access_key_last_used().access_key_id(key.as_str());
+        let Some(answer) = found(OPERATION, call.send().await)? else {
+            return Ok(Owner::Nobody);
+        };
+        match answer.user_name() {
+            None | Some("" | "<root_account>" | "root") => Ok(Owner::Root),
+            Some(name) => PrincipalName::parse(name)
+                .map(Owner::User)
+                .ok_or_else(|| unexpected(OPERATION, format!("the owner {name:?}"))),
+        }
+    }
+
+    async fn role(&self, name: &PrincipalName) -> Result<Option<(Role, String)>, Failure> {
+        const OPERATION: &str = "iam:GetRole";
+        let answer = found(OPERATION, self.0.get_role().role_name(name.as_str()).send().await)?;
+        let Some(role) = answer.and_then(|answer| answer.role) else {
+            return Ok(None);
+        };
+        let id = UniqueId::parse(role.role_id());
+        let id = id.ok_or_else(|| unexpected(OPERATION, format!("a role with the id {:?}", role.role_id())))?;
+        let found = Role {
+            name: name.clone(),
+            id: Some(id),
+        };
+        Ok(Some((found, role.path)))
+    }
+
+    async fn keys(&self, user: &PrincipalName) -> Result<Option<Vec<Key>>, Failure> {
+        const OPERATION: &str = "iam:ListAccessKeys";
+        let mut pages = self
+            .0
+            .list_access_keys()
+            .user_name(user.as_str())
+            .into_paginator()
+            .send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            let Some(page) = found(OPERATION, page)? else {
+                return Ok(None);
+            };
+            for metadata in page.access_key_metadata() {
+                keys.push(key(OPERATION, metadata)?);
+            }
+        }
+        Ok(Some(keys))
+    }
+
+    async fn last_used(&self, key: &KeyId) -> Result<Option<Timestamp>, Failure> {
+        const OPERATION: &str = "iam:GetAccessKeyLastUsed";
+        let answer = self
+            .0
+            .get_access_key_last_used()
+            .access_key_id(key.as_str())
+            .send()
+            .await;
+        let answer = answer.map_err(|error| classify(OPERATION, &error))?;
+        let used = answer.access_key_last_used.and_then(|used| used.last_used_date);
+        Ok(used.as_ref().and_then(time))
+    }
+
+    async fn password_since(&self, user: &PrincipalName) -> Result<Option<Timestamp>, Failure> {
+        const OPERATION: &str = "iam:GetLoginProfile";
+        let answer = found(
+            OPERATION,
+            self.0.get_login_profile().user_name(user.as_str()).send().await,
+        )?;
+        let Some(profile) = answer.and_then(|answer| answer.login_profile) else {
+            return Ok(None);
+        };
+        let since = time(profile.create_date());
+        since
+            .map(Some)
+            .ok_or_else(|| unexpected(OPERATION, "a password without a date"))
+    }
+
+    async fn inline_policy(&self, principal: &Principal, name: &str) -> Result<Option<String>, Failure> {
+        match named(principal)? {
+            Named::User(user) => {
+                const OPERATION: &str = "iam:GetUserPolicy";
+                let call = self.0.get_user_policy().user_name(user).policy_name(name);
+                let answer = found(OPERATION, call.send().await)?;
+                answer
+                    .map(|answer| decoded(OPERATION, answer.policy_document()))
+                    .transpose()
+            }
+            Named::Role(role) => {
+                const OPERATION: &str = "iam:GetRolePolicy";
+                let call = self.0.get_role_policy().role_name(role).policy_name(name);
+                let answer = found(OPERATION, call.send().await)?;
+                answer
+                    .map(|answer| decoded(OPERATION, answer.policy_document()))
+                    .transpose()
+            }
+        }
+    }
+
+    async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        match write.write() {
+            Write::Keys { user, active } => self.set_all(user, active).await,
+            Write::PutPolicy {
+                principal,
+                name,
+                document,
+            } => self.put_policy(principal, name, document).await,
+            Write::DeletePolicy { principal, name } => self.delete_policy(principal, name).await,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The AWS resources that a finding names.
+
+use super::{Resource, lenient::Object};
+
+/// Services whose types ASFF writes `Aws<Service><Thing>` and CloudFormation `AWS::<Service>::<Thing>`.
+const SERVICES: [(&str, &str); 9] = [
+    ("Iam", "IAM"),
+    ("S3", "S3"),
+    ("Kms", "KMS"),
+    ("Sns", "SNS"),
+    ("Sqs", "SQS"),
+    ("Ecr", "ECR"),
+    ("Efs", "EFS"),
+    ("Lambda", "Lambda"),
+    ("SecretsManager", "SecretsManager"),
+];
+
+/// The type in CloudFormation's spelling; one that is not known stays as it is.
+pub(super) fn kind(text: &str) -> String {
+    if text == "AwsAccount" {
+        return "AWS::::Account".to_owned();
+    }
+    let known = text.strip_prefix("Aws").and_then(|rest| {
+        SERVICES.iter().find_map(|(theirs, ours)| {
+            let thing = rest.strip_prefix(theirs)?;
+            thing
+                .starts_with(|first: char| first.is_ascii_uppercase())
+                .then(|| format!("AWS::{ours}::{thing}"))
+        })
+    });
+    known.unwrap_or_else(|| text.to_owned())
+}
+
+/// A resource, with its name and unique id where the details state them.
+pub(super) fn read(kind_text: &str, id: String, details: &Object) -> Resource {
+    let kind = kind(kind_text);
+    let (name, unique_id) = match kind.as_str() {
+        "AWS::IAM::User" => (details.get(&["username"]), details.get(&["userid"])),
+        "AWS::IAM::Role" => (details.get(&["rolename"]), details.get(&["roleid"])),
+        "AWS::S3::Bucket" => (details.get(&["bucketname", "name"]), None),
+        _ => (None, None),
+    };
+    Resource {
+        kind,
+        id,
+        name,
+        unique_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_spelling_for_a_type() {
+        for (text, expected) in [
+            ("AwsIamUser", "AWS::IAM::User"),
+            ("AwsIamAccessKey", "AWS::IAM::AccessKey"),
+            ("AwsIamRole", "AWS::IAM::Role"),
+            ("AwsIamPolicy", "AWS::IAM::Policy"),
+            ("AwsS3Bucket", "AWS::S3::Bucket"),
+            ("AwsKmsKey", "AWS::KMS::Key"),
+            ("AwsAccount", "AWS::::Account"),
+            ("AWS::S3::Bucket", "AWS::S3::Bucket"),
+            ("AwsRdsDbInstance", "AwsRdsDbInstance"),
+            ("Other", "Other"),
+        ] {
+            assert_eq!(kind(text), expected);
+        }
+    }
+}
