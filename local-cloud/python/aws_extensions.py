@@ -26,6 +26,7 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
+import os
 import re
 import sys
 import threading
@@ -39,7 +40,7 @@ from typing import Any
 import botocore.session
 from botocore.model import OperationModel, Shape
 from botocore.validate import ParamValidator
-from moto.iam.models import get_account_id_from
+from moto.iam import models as moto_iam
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.securityhub.models import Finding, securityhub_backends
 from moto.wafv2.models import GLOBAL_REGION, FakeIPSet, FakeWebACL, wafv2_backends
@@ -47,6 +48,8 @@ from werkzeug.serving import run_simple
 from werkzeug.wrappers import Request, Response
 
 CONTROL = "/securecart-extension"
+# Whom a key belongs to that moto did not give out. MOTO_ACCOUNT_ID would make every caller this one.
+moto_iam.DEFAULT_ACCOUNT_ID = os.environ["LOCAL_CLOUD_ACCOUNT"]
 ADDRESSES_PER_SET = 10_000
 FINDINGS_PER_CALL = 100
 
@@ -462,7 +465,7 @@ class Extension:
 
     def _serve(self, request: Request, service: Service, credential: re.Match[str]) -> Response:
         key, region = credential["key"], credential["region"]
-        account = request.headers.get("x-moto-account-id") or get_account_id_from(key)
+        account = request.headers.get("x-moto-account-id") or moto_iam.get_account_id_from(key)
         operation, url = service.identify(request) or ("Unknown", {})
         record = {
             "service": service.name, "operation": operation, "time": time.time(),
@@ -543,7 +546,7 @@ class Extension:
                 answer = {"update_interval_seconds": UPDATE_LIMIT.interval}
             case "POST", "/findings-v2":
                 content = request.get_json(force=True)
-                place = (get_account_id_from("test"), content.get("region", "us-east-1"))
+                place = (moto_iam.get_account_id_from("test"), content.get("region", "us-east-1"))
                 OCSF.setdefault(place, []).extend(content["findings"])
                 answer = {}
             case _:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ACCOUNT = "123456789012"
+ACCOUNT = "111122223333"
 
 
 def environment(run: Path) -> dict[str, str]:
@@ -85,10 +85,10 @@ def main() -> int:
     running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         here = Path(__file__).parent
-        command = [sys.executable, str(here / "emulated_tls.py")]
+        command = [sys.executable, str(here / "ministack_extensions.py")]
         running["ministack"] = start("ministack", command, ministack(ports[0], run), run)
         command = [sys.executable, str(here / "aws_extensions.py"), str(ports[1])]
-        running["moto"] = start("moto", command, {}, run)
+        running["moto"] = start("moto", command, {"LOCAL_CLOUD_ACCOUNT": ACCOUNT}, run)
         while True:
             if select.select([sys.stdin], [], [], 0.2)[0] and not os.read(sys.stdin.fileno(), 1024):
                 return 0

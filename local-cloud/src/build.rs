@@ -33,3 +33,12 @@ pub fn function(name: &str) -> Result<PathBuf> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     Ok(target.join("debug").join(name))
 }
+
+/// A function's name as the template's logical ids and outputs begin: `BlockIp` for `block-ip`.
+pub fn logical(function: &str) -> String {
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at_checked(1).unwrap_or_default();
+        format!("{}{rest}", first.to_uppercase())
+    };
+    function.split('-').map(capital).collect()
+}

@@ -10,6 +10,7 @@
 //! however it ends.
 
 mod aws;
+mod boto3;
 mod build;
 mod emulators;
 mod extension;
@@ -22,14 +23,15 @@ use anyhow::Result;
 use serde_json::Value;
 
 pub use aws::{CallError, Service};
-pub use build::{function, workspace};
+pub use boto3::Call;
+pub use build::{function, logical, workspace};
 pub use extension::{Extension, RecordedCall};
 pub use stack::{Deployment, Resource};
 
 /// The Region of everything that does not say another.
 pub const REGION: &str = "us-east-1";
 /// The account that both emulators are.
-pub const ACCOUNT: &str = "123456789012";
+pub const ACCOUNT: &str = "111122223333";
 
 /// The running emulators. They end when it is dropped, and also when the process ends without dropping it.
 #[derive(Debug)]
@@ -103,6 +105,17 @@ impl LocalCloud {
             self.endpoint()
         };
         self.client.call(endpoint, region, service, operation, body)
+    }
+
+    /// Makes calls with boto3, one after the other, at ministack: as its root user, by a client that knows nothing of ours.
+    pub fn boto3(&self, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
+        boto3::call(&self.emulators, calls)
+    }
+
+    /// Gives users and roles that exist their unique ids, and users their access keys, with dates: see `python/ministack_extensions.py`.
+    pub fn set_identities(&self, identities: &Value) -> Result<(), CallError> {
+        let url = format!("{}/securecart-extension/iam", self.endpoint());
+        self.client.control("POST", &url, Some(identities)).map(drop)
     }
 
     /// Invokes a function and waits for its answer. An error of the function itself is [`CallError::Function`].

@@ -114,3 +114,17 @@ fn run<Argument: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item
     }
     Ok(())
 }
+
+/// A Python program must not find the developer's own AWS settings, nor a proxy on the way to loopback.
+pub(crate) fn without_foreign_aws(command: &mut Command) {
+    let foreign = std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| name.to_string_lossy().starts_with("AWS_"));
+    for name in foreign {
+        command.env_remove(name);
+    }
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("NO_PROXY", "*");
+}

@@ -66,17 +66,7 @@ pub(crate) fn deploy(
     if let Some(prepared) = prepared {
         command.arg("--prepare-only").arg(prepared);
     }
-    // boto3 must not find the developer's own AWS settings.
-    let foreign = std::env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_string_lossy().starts_with("AWS_"));
-    for name in foreign {
-        command.env_remove(name);
-    }
-    command
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("NO_PROXY", "*");
+    python::without_foreign_aws(&mut command);
     let output = command.stdin(Stdio::null()).output().context("cannot run deploy.py")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());

@@ -13,7 +13,7 @@ const PRODUCT: &str = "arn:aws:securityhub:us-east-1::product/aws/guardduty";
 
 fn finding(id: &str) -> Value {
     json!({
-        "SchemaVersion": "2018-10-08", "Id": id, "ProductArn": PRODUCT, "GeneratorId": "test", "AwsAccountId": "123456789012",
+        "SchemaVersion": "2018-10-08", "Id": id, "ProductArn": PRODUCT, "GeneratorId": "test", "AwsAccountId": "111122223333",
         "Types": ["TTPs/Initial Access"], "CreatedAt": "2026-01-01T00:00:00Z", "UpdatedAt": "2026-01-01T00:00:00Z",
         "Severity": {"Label": "HIGH"}, "Title": "A finding", "Description": "For a test",
         "Resources": [{"Type": "Other", "Id": "resource"}],
@@ -103,12 +103,12 @@ fn what_the_model_does_not_allow_is_refused() {
 #[test]
 fn ocsf_findings() {
     let finding = json!({
-        "cloud": {"account": {"uid": "123456789012"}}, "finding_info": {"uid": "finding"}, "status_id": 1,
+        "cloud": {"account": {"uid": "111122223333"}}, "finding_info": {"uid": "finding"}, "status_id": 1,
         "metadata": {"uid": "metadata", "product": {"uid": "product"}},
     });
     CLOUD.extension().import_ocsf_findings(&[finding]).unwrap();
     let identifier =
-        json!({"CloudAccountUid": "123456789012", "FindingInfoUid": "finding", "MetadataProductUid": "product"});
+        json!({"CloudAccountUid": "111122223333", "FindingInfoUid": "finding", "MetadataProductUid": "product"});
     let update = |body: &Value| CLOUD.security_hub("PATCH", "/findingsv2/batchupdatev2", Some(body));
     let answer = update(
         &json!({"FindingIdentifiers": [identifier], "MetadataUids": ["unknown"], "StatusId": 4, "Comment": "Blocked."}),

@@ -195,7 +195,10 @@ fn claimed_by(finding: &Finding) -> Vec<IpAddr> {
 
 /// What the other functions make of a finding.
 fn others(finding: &Finding) -> Vec<String> {
-    vec![told("disable-access-key", disable_access_key::claim(finding))]
+    vec![
+        told("disable-access-key", disable_access_key::claim(finding)),
+        told("enforce-s3-encryption", enforce_s3_encryption::claim(finding)),
+    ]
 }
 
 fn told<T: Display>(function: &str, claim: Claim<T>) -> String {

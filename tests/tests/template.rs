@@ -10,30 +10,113 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use remediation::settings::{Mode, SettingsReader};
+use local_cloud::logical;
+use remediation::settings::{InvalidSettings, Mode, SettingsReader};
 use serde_json::Value;
 
-/// The settings that the function and its runtime read.
-const SETTINGS: [&str; 10] = [
-    "ALLOW_LIST",
-    "ALLOW_SAMPLE_FINDINGS",
-    "BLOCK_HOURS",
-    "BLOCK_HOURS_CAP",
-    "BLOCK_IPV4_SETS",
-    "BLOCK_IPV6_SETS",
-    "LEDGER_TABLE",
-    "METRICS_NAMESPACE",
-    "MODE",
-    "PROTECTED_RANGES",
+/// What one function's block of the template has to say.
+struct Function {
+    name: &'static str,
+    /// The settings that it reads, beside those of the runtime.
+    settings: &'static [&'static str],
+    /// Every action that its role allows beside the common ones, and what needs it.
+    actions: &'static [(&'static str, &'static str)],
+    /// Statements that AWS knows no resources for.
+    anywhere: &'static [&'static str],
+    /// Reads the settings, and says how far they go by default.
+    read: fn(SettingsReader) -> Result<Mode, InvalidSettings>,
+}
+
+const FUNCTIONS: [Function; 3] = [
+    Function {
+        name: "block-ip",
+        settings: &[
+            "ALLOW_LIST",
+            "ALLOW_SAMPLE_FINDINGS",
+            "BLOCK_HOURS",
+            "BLOCK_HOURS_CAP",
+            "BLOCK_IPV4_SETS",
+            "BLOCK_IPV6_SETS",
+            "MODE",
+            "PROTECTED_RANGES",
+        ],
+        actions: &[
+            ("wafv2:GetIPSet", "looks at a set before and after"),
+            ("wafv2:UpdateIPSet", "the one write"),
+        ],
+        anywhere: &[],
+        read: |reader| block_ip::Settings::read(reader).map(|settings| settings.policy.mode),
+    },
+    Function {
+        name: "disable-access-key",
+        settings: &[
+            "ACCOUNT_ID",
+            "ALLOW_SAMPLE_FINDINGS",
+            "IN_USE_DAYS",
+            "MAX_KEY_AGE_DAYS",
+            "MAX_UNUSED_DAYS",
+            "MODE",
+            "PROTECTED_PRINCIPALS",
+            "ROTATION_OF_USED_KEYS",
+        ],
+        actions: &[
+            ("iam:ListUsers", "finds a user by its id"),
+            ("iam:GetUser", "finds a user by its name, and its password's last use"),
+            ("iam:GetLoginProfile", "a password's age"),
+            ("iam:GetUserPolicy", "looks for our deny on a user"),
+            ("iam:ListAccessKeys", "looks at keys before and after"),
+            ("iam:GetAccessKeyLastUsed", "a key's last use, and its owner"),
+            ("iam:UpdateAccessKey", "disables and re-activates"),
+            ("iam:GetRole", "finds a role, and where it comes from"),
+            ("iam:GetRolePolicy", "looks for our deny on a role"),
+            ("iam:PutUserPolicy", "cuts a user's sessions"),
+            ("iam:DeleteUserPolicy", "gives them back"),
+            ("iam:PutRolePolicy", "cuts a role's sessions"),
+            ("iam:DeleteRolePolicy", "gives them back"),
+        ],
+        anywhere: &["FindUsers"],
+        read: |reader| disable_access_key::Settings::read(reader).map(|settings| settings.policy.mode),
+    },
+    Function {
+        name: "enforce-s3-encryption",
+        settings: &[
+            "ACCOUNT_ID",
+            "DEFAULT_ENCRYPTION",
+            "MODE",
+            "OWN_ROLE_ARN",
+            "PARTITION",
+            "PROTECTED_BUCKETS",
+        ],
+        actions: &[
+            ("s3:ListBucket", "HeadBucket: is it there, and in which Region"),
+            ("s3:GetEncryptionConfiguration", "looks before and after"),
+            (
+                "s3:PutEncryptionConfiguration",
+                "PutBucketEncryption and DeleteBucketEncryption",
+            ),
+            (
+                "s3:GetBucketPolicy",
+                "looks before and after, and for who reads the bucket",
+            ),
+            ("s3:PutBucketPolicy", "merges the statement, and restores"),
+            ("s3:DeleteBucketPolicy", "restores a bucket that had none"),
+            ("s3:GetBucketAcl", "who reads the bucket"),
+            ("kms:DescribeKey", "whether the chosen key can encrypt"),
+            ("kms:GetKeyPolicy", "whether readers from outside may use it"),
+        ],
+        anywhere: &[],
+        read: |reader| enforce_s3_encryption::Settings::read(reader).map(|settings| settings.policy.mode),
+    },
 ];
+
+/// Read by every function's runtime.
+const RUNTIME: [&str; 2] = ["LEDGER_TABLE", "METRICS_NAMESPACE"];
 
 /// Read by the TLS library: the certificates of Lambda's image.
 const FOR_TLS: &str = "SSL_CERT_FILE";
 
-/// Every action that the role allows, and what needs it.
-const ALLOWED: [(&str, &str); 15] = [
-    ("wafv2:GetIPSet", "block-ip looks at a set before and after"),
-    ("wafv2:UpdateIPSet", "block-ip's one write"),
+/// Allowed to every function by the policy that they share.
+const COMMON: [(&str, &str); 8] = [
     ("dynamodb:BatchGetItem", "the ledger finds records"),
     ("dynamodb:Query", "the ledger reads what stands in a scope"),
     ("dynamodb:PutItem", "a put in the ledger's transactions"),
@@ -43,6 +126,12 @@ const ALLOWED: [(&str, &str); 15] = [
         "securityhub:BatchUpdateFindings",
         "the reporter answers, in both forms of Security Hub",
     ),
+    ("xray:PutTraceSegments", "Lambda's tracing"),
+    ("xray:PutTelemetryRecords", "Lambda's tracing"),
+];
+
+/// Allowed in every role, each on its own queue and log group.
+const OWN: [(&str, &str); 5] = [
     ("sqs:ReceiveMessage", "Lambda polls the queue with the function's role"),
     (
         "sqs:DeleteMessage",
@@ -51,8 +140,6 @@ const ALLOWED: [(&str, &str); 15] = [
     ("sqs:GetQueueAttributes", "Lambda scales by the length of the queue"),
     ("logs:CreateLogStream", "Lambda writes the log with the function's role"),
     ("logs:PutLogEvents", "Lambda writes the log with the function's role"),
-    ("xray:PutTraceSegments", "Lambda's tracing"),
-    ("xray:PutTelemetryRecords", "Lambda's tracing"),
 ];
 
 fn properties(resource: &str) -> Value {
@@ -68,19 +155,30 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The function's environment in a stack with default parameters.
-fn environment() -> BTreeMap<String, String> {
-    let environment = properties("BlockIpFunction")["Environment"]["Variables"].clone();
+/// A function's environment in a stack with default parameters.
+fn environment(function: &str) -> BTreeMap<String, String> {
+    let resource = format!("{}Function", logical(function));
+    let environment = properties(&resource)["Environment"]["Variables"].clone();
     let parameters = common::template()["Parameters"].clone();
     let resolve = |value: &Value| {
         // CloudFront is not protected by default: the second branch holds.
         let value = value.get("Fn::If").map_or(value, |branches| &branches[2]);
-        match value.get("Ref").and_then(Value::as_str) {
-            Some(name) if parameters.get(name).is_some() => default(name),
+        match (
+            value.get("Ref").and_then(Value::as_str),
+            value.get("Fn::GetAtt"),
+            value.get("Fn::Sub"),
+        ) {
+            (Some("AWS::AccountId"), ..) => "111122223333".to_owned(),
+            (Some("AWS::Partition"), ..) => "aws".to_owned(),
+            (Some(name), ..) if parameters.get(name).is_some() => default(name),
             // What CloudFormation gives for an IP set.
-            Some(name) if name.ends_with("Set") => format!("{name}|00000000-0000-0000-0000-000000000000|REGIONAL"),
-            Some(name) => name.to_owned(),
-            None => text(value),
+            (Some(name), ..) if name.ends_with("Set") => {
+                format!("{name}|00000000-0000-0000-0000-000000000000|REGIONAL")
+            }
+            (Some(name), ..) => name.to_owned(),
+            (_, Some(_), _) => "arn:aws:iam::111122223333:role/stack-Role-1ABC".to_owned(),
+            (_, _, Some(text)) => substituted(text.as_str().unwrap()),
+            _ => text(value),
         }
     };
     environment
@@ -91,91 +189,169 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-#[test]
-fn the_environment_is_what_the_code_reads() {
-    let set: BTreeSet<_> = environment().into_keys().collect();
-    let read: BTreeSet<_> = SETTINGS.into_iter().chain([FOR_TLS]).map(str::to_owned).collect();
-    assert_eq!(set, read);
+/// `Fn::Sub` of names and parameters.
+fn substituted(text: &str) -> String {
+    let parameters = common::template()["Parameters"].clone();
+    let mut parts = text.split("${");
+    let mut done = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').unwrap();
+        done += &if parameters.get(name).is_some() {
+            default(name)
+        } else {
+            format!("stack-{name}-1ABC")
+        };
+        done += rest;
+    }
+    done
 }
 
-/// The list above is not a wish: each name stands in the code that reads settings, and no other does.
+#[test]
+fn the_environment_is_what_the_code_reads() {
+    for function in FUNCTIONS {
+        let set: BTreeSet<_> = environment(function.name).into_keys().collect();
+        let read = function.settings.iter().chain(&RUNTIME).chain([&FOR_TLS]);
+        let read: BTreeSet<_> = read.map(|name| (*name).to_owned()).collect();
+        assert_eq!(set, read, "{}", function.name);
+    }
+}
+
+/// The lists above are not a wish: each name stands in the code that reads settings, and no other does.
 #[test]
 fn the_settings_are_those_in_the_code() {
-    let sources = [
-        "functions/block-ip/src/settings.rs",
-        "shared/remediation-aws/src/runtime.rs",
-    ];
-    let code: String = sources
-        .map(|path| std::fs::read_to_string(common::root().join(path)).unwrap())
-        .concat();
-    let calls = ["reader.required(\"", "reader.or_default(\"", ".or_default(\""];
-    let read: BTreeSet<_> = calls
-        .iter()
-        .flat_map(|call| code.split(call).skip(1).filter_map(|rest| rest.split('"').next()))
-        .filter(|name| {
-            name.chars()
-                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        })
-        .collect();
-    assert_eq!(read, BTreeSet::from(SETTINGS));
+    let read = |path: &str| -> BTreeSet<String> {
+        let code = std::fs::read_to_string(common::root().join(path)).unwrap();
+        let code = code.split("#[cfg(test)]").next().unwrap();
+        let calls = ["reader.required(\"", ".or_default(\""];
+        calls
+            .iter()
+            .flat_map(|call| code.split(call).skip(1).filter_map(|rest| rest.split('"').next()))
+            .map(str::to_owned)
+            .collect()
+    };
+    for function in FUNCTIONS {
+        let settings: BTreeSet<_> = function.settings.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(read(&format!("functions/{}/src/settings.rs", function.name)), settings);
+    }
+    let runtime: BTreeSet<_> = RUNTIME.map(str::to_owned).into();
+    assert_eq!(read("shared/remediation-aws/src/runtime.rs"), runtime);
 }
 
 #[test]
 fn the_default_parameters_are_valid_settings_and_change_nothing() {
-    let settings = block_ip::Settings::read(SettingsReader::new(environment())).unwrap();
-    assert_eq!(settings.policy.mode, Mode::DryRun);
-    assert!(!settings.policy.allow_samples);
-    assert_eq!(settings.sets.len(), 2);
-    let code = block_ip::Terms::default();
+    for function in FUNCTIONS {
+        let mode = (function.read)(SettingsReader::new(environment(function.name)));
+        assert_eq!(mode, Ok(Mode::DryRun), "{}", function.name);
+    }
+}
+
+#[test]
+fn the_defaults_of_the_template_are_the_defaults_of_the_code() {
+    let settings = |function| SettingsReader::new(environment(function));
+    let block_ip = block_ip::Settings::read(settings("block-ip")).unwrap();
+    assert!(!block_ip.policy.allow_samples);
+    assert_eq!(block_ip.sets.len(), 2);
+    assert_eq!(block_ip.terms, block_ip::Terms::default());
+    let keys = disable_access_key::Settings::read(settings("disable-access-key")).unwrap();
+    assert_eq!(keys.limits, disable_access_key::Limits::default());
     assert_eq!(
-        settings.terms, code,
-        "the defaults of the template are the defaults of the code"
+        keys.protected.len(),
+        FUNCTIONS.len(),
+        "the functions' own roles: {:?}",
+        keys.protected
     );
+    let buckets = enforce_s3_encryption::Settings::read(settings("enforce-s3-encryption")).unwrap();
+    assert_eq!(buckets.encryption, enforce_s3_encryption::DefaultEncryption::default());
+    assert!(buckets.own_role.is_some());
 }
 
 #[test]
 fn every_mode_that_the_template_offers_is_one() {
-    let modes = common::template()["Parameters"]["Mode"]["AllowedValues"].clone();
-    let modes: BTreeSet<_> = modes.as_array().unwrap().iter().map(text).collect();
-    assert!(modes.iter().all(|mode| mode.parse::<Mode>().is_ok()), "{modes:?}");
-    assert_eq!(modes.len(), 4);
+    for function in FUNCTIONS {
+        let parameter = format!("{}Mode", logical(function.name));
+        let modes = common::template()["Parameters"][parameter]["AllowedValues"].clone();
+        let modes: BTreeSet<_> = modes.as_array().unwrap().iter().map(text).collect();
+        assert!(modes.iter().all(|mode| mode.parse::<Mode>().is_ok()), "{modes:?}");
+        assert_eq!(modes.len(), 4);
+    }
 }
 
-#[test]
-fn the_role_allows_what_the_code_calls_and_nothing_else() {
-    let role = properties("BlockIpRole");
-    assert!(role.get("ManagedPolicyArns").is_none(), "what AWS manages, AWS widens");
+/// The actions that statements allow. None of them is about everything, except for those named.
+fn allowed(statements: &Value, anywhere: &[&str]) -> Vec<String> {
     let mut allowed = Vec::new();
-    for policy in role["Policies"].as_array().unwrap() {
-        for statement in policy["PolicyDocument"]["Statement"].as_array().unwrap() {
-            assert!(
-                statement.get("NotAction").is_none() && statement.get("NotResource").is_none(),
-                "{statement}"
-            );
-            if statement["Effect"] == "Allow" {
-                let actions = statement["Action"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_else(|| vec![statement["Action"].clone()]);
-                allowed.extend(actions.iter().map(text));
-                let is_trace = statement["Sid"] == "Trace";
-                assert!(statement["Resource"] != "*" || is_trace, "{statement}");
-            }
+    for statement in statements.as_array().unwrap() {
+        let is_turned = statement.get("NotAction").is_some() || statement.get("NotResource").is_some();
+        assert!(!is_turned, "{statement}");
+        if statement["Effect"] == "Allow" {
+            let actions = statement["Action"]
+                .as_array()
+                .cloned()
+                .unwrap_or_else(|| vec![statement["Action"].clone()]);
+            assert!(actions.iter().all(|action| !text(action).contains('*')), "{statement}");
+            allowed.extend(actions.iter().map(text));
+            let is_anywhere = anywhere.contains(&statement["Sid"].as_str().unwrap());
+            assert!(statement["Resource"] != "*" || is_anywhere, "{statement}");
         }
     }
     allowed.sort();
-    let mut needed: Vec<_> = ALLOWED.iter().map(|(action, _)| (*action).to_owned()).collect();
-    needed.sort();
-    assert_eq!(allowed, needed);
+    allowed
+}
+
+fn sorted<'a>(actions: impl IntoIterator<Item = &'a (&'static str, &'static str)>) -> Vec<String> {
+    let mut actions: Vec<_> = actions.into_iter().map(|(action, _)| (*action).to_owned()).collect();
+    actions.sort();
+    actions
+}
+
+#[test]
+fn the_roles_allow_what_the_code_calls_and_nothing_else() {
+    let common = properties("CommonPolicy")["PolicyDocument"]["Statement"].clone();
+    assert_eq!(allowed(&common, &["Trace"]), sorted(&COMMON));
+    for function in FUNCTIONS {
+        let role = properties(&format!("{}Role", logical(function.name)));
+        let managed = role["ManagedPolicyArns"].clone();
+        assert_eq!(
+            managed,
+            serde_json::json!([{ "Ref": "CommonPolicy" }]),
+            "what AWS manages, AWS widens"
+        );
+        let policies = role["Policies"].as_array().unwrap();
+        assert_eq!(policies.len(), 1);
+        let statements = &policies[0]["PolicyDocument"]["Statement"];
+        let needed = sorted(function.actions.iter().chain(&OWN));
+        assert_eq!(allowed(statements, function.anywhere), needed, "{}", function.name);
+    }
 }
 
 #[test]
 fn one_bad_record_does_not_bring_its_batch_again() {
-    let source = properties("BlockIpFunction")["Events"]["Findings"]["Properties"].clone();
-    assert_eq!(
-        source["FunctionResponseTypes"],
-        serde_json::json!(["ReportBatchItemFailures"])
-    );
+    for function in FUNCTIONS {
+        let resource = format!("{}Function", logical(function.name));
+        let source = properties(&resource)["Events"]["Findings"]["Properties"].clone();
+        let responses = serde_json::json!(["ReportBatchItemFailures"]);
+        assert_eq!(source["FunctionResponseTypes"], responses);
+    }
+}
+
+/// A rule that may not send to its queue, or not put aside what it could not deliver, loses findings.
+#[test]
+fn every_rule_may_send_to_its_queue_and_to_the_undelivered() {
+    let template = common::template();
+    let sources = |policy: &str| {
+        let statement = &template["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"][0];
+        statement["Condition"]["ArnEquals"]["aws:SourceArn"].to_string()
+    };
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        if resource["Type"] != "AWS::Events::Rule" {
+            continue;
+        }
+        let reference = format!("\"{name}\"");
+        assert!(sources("UndeliveredEventsPolicy").contains(&reference), "{name}");
+        let target = &resource["Properties"]["Targets"][0]["Arn"]["Fn::GetAtt"][0];
+        if let Some(queue) = target.as_str().unwrap().strip_suffix("Queue") {
+            assert!(sources(&format!("{queue}QueuePolicy")).contains(&reference), "{name}");
+        }
+    }
 }
 
 /// AWS advises six times the timeout, so that Lambda can try a throttled batch again before its messages come back.
@@ -183,12 +359,15 @@ fn one_bad_record_does_not_bring_its_batch_again() {
 fn a_message_stays_hidden_while_it_is_worked_on() {
     let template = common::template();
     let timeout = template["Globals"]["Function"]["Timeout"].as_u64().unwrap();
-    assert!(properties("BlockIpFunction").get("Timeout").is_none());
     let window = template["Parameters"]["BatchingWindowSeconds"]["MaxValue"]
         .as_u64()
         .unwrap();
-    let hidden = properties("BlockIpQueue")["VisibilityTimeout"].as_u64().unwrap();
-    assert!(hidden >= 6 * timeout + window, "{hidden} < 6 * {timeout} + {window}");
+    for function in FUNCTIONS {
+        let part = |part| properties(&format!("{}{part}", logical(function.name)));
+        assert!(part("Function").get("Timeout").is_none());
+        let hidden = part("Queue")["VisibilityTimeout"].as_u64().unwrap();
+        assert!(hidden >= 6 * timeout + window, "{hidden} < 6 * {timeout} + {window}");
+    }
 }
 
 /// EventBridge refuses such a pattern when it is deployed, and no check before that does.

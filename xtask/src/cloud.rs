@@ -3,11 +3,15 @@
 use std::{fs, io::Read, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use local_cloud::LocalCloud;
+use local_cloud::{LocalCloud, logical};
 
-use crate::screen;
-
-const STACK: &str = "securecart";
+use crate::{
+    demo::{
+        self,
+        stage::{FUNCTIONS, STACK, Stage},
+    },
+    screen,
+};
 
 /// Keeps the local cloud running until standard input ends or Ctrl-C, and writes what `cargo lambda watch` needs.
 pub fn hold() -> Result<()> {
@@ -16,31 +20,19 @@ pub fn hold() -> Result<()> {
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("{} is of an earlier run and stays", file.display()))?;
     }
-    let binary = local_cloud::function("block-ip")?;
-    let cloud = LocalCloud::start(&screen::progress)?;
-    let parameters = [("Mode", "enforce"), ("LedgerDeletionProtection", "false")];
-    let stack = cloud.deploy(
-        &workspace.join("template.yaml"),
-        STACK,
-        &[("block-ip", &binary)],
-        &parameters,
-    )?;
-    let output = |name: &str| {
-        stack
-            .outputs
-            .get(name)
-            .with_context(|| format!("the stack has no output {name}"))
-    };
-    let mut lines: Vec<String> = cloud
+    let stage = Stage::set(&[])?;
+    demo::seed(&stage)?;
+    let mut lines: Vec<String> = stage
+        .cloud
         .environment()
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     lines.push("MODE=enforce".to_owned());
-    lines.push("ALLOW_SAMPLE_FINDINGS=false".to_owned());
-    lines.push(format!("LEDGER_TABLE={}", output("LedgerTableName")?));
-    lines.push(format!("BLOCK_IPV4_SETS={}", output("RegionalIPv4SetRef")?));
-    lines.push(format!("BLOCK_IPV6_SETS={}", output("RegionalIPv6SetRef")?));
+    lines.push(format!("ACCOUNT_ID={}", local_cloud::ACCOUNT));
+    lines.push(format!("LEDGER_TABLE={}", stage.output("LedgerTableName")?));
+    lines.push(format!("BLOCK_IPV4_SETS={}", stage.output("RegionalIPv4SetRef")?));
+    lines.push(format!("BLOCK_IPV6_SETS={}", stage.output("RegionalIPv6SetRef")?));
     fs::write(&file, lines.join("\n") + "\n").with_context(|| format!("{} cannot be written", file.display()))?;
 
     screen::heading("The local cloud is running.");
@@ -58,15 +50,18 @@ pub fn sam_deploy(template: &str, architecture: &str) -> Result<()> {
     let cloud = LocalCloud::start(&screen::progress)?;
     let template = Path::new(template);
     let built = template.parent().context("the template lies in the build folder")?;
-    let binary = built.join("BlockIpFunction/bootstrap");
-    ensure!(
-        binary.exists(),
-        "{} is not there: run sam build first",
-        binary.display()
-    );
+    let binaries = FUNCTIONS.map(|name| (name, built.join(format!("{}Function/bootstrap", logical(name)))));
+    for (_, binary) in &binaries {
+        ensure!(
+            binary.exists(),
+            "{} is not there: run sam build first",
+            binary.display()
+        );
+    }
+    let binaries = binaries.each_ref().map(|(name, binary)| (*name, binary.as_path()));
     let prepared = built.join("local.yaml");
     let parameters = [("Architecture", architecture), ("LedgerDeletionProtection", "false")];
-    cloud.prepare(template, STACK, &[("block-ip", &binary)], &parameters, &prepared)?;
+    cloud.prepare(template, STACK, &binaries, &parameters, &prepared)?;
     screen::progress("sam deploy");
     let overrides = parameters.map(|(name, value)| format!("{name}={value}"));
     let deployed = Command::new("sam")
@@ -87,19 +82,24 @@ pub fn sam_deploy(template: &str, architecture: &str) -> Result<()> {
         .status()
         .context("sam cannot be started")?;
     ensure!(deployed.success(), "sam deploy failed");
-    let function = format!("{STACK}-block-ip");
-    let functions = cloud.lambda("GET", "/2015-03-31/functions/", None)?;
-    let names: Vec<&str> = functions
+    let deployed = cloud.lambda("GET", "/2015-03-31/functions/", None)?;
+    let deployed = deployed
         .get("Functions")
         .and_then(|list| list.as_array())
         .into_iter()
-        .flatten()
+        .flatten();
+    let names: Vec<&str> = deployed
         .filter_map(|function| function.get("FunctionName")?.as_str())
         .collect();
-    let name = names.iter().find(|name| **name == function);
-    let name = name.with_context(|| format!("{function} is not among the functions {names:?}"))?;
     let schedule = serde_json::json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} });
-    let answer = cloud.invoke(name, &schedule)?;
-    screen::row(&format!("{name} answers the schedule: {answer}"));
+    for function in FUNCTIONS {
+        let name = format!("{STACK}-{function}");
+        ensure!(
+            names.contains(&name.as_str()),
+            "{name} is not among the functions {names:?}"
+        );
+        let answer = cloud.invoke(&name, &schedule)?;
+        screen::row(&format!("{name} answers the schedule: {answer}"));
+    }
     Ok(())
 }

@@ -257,9 +257,9 @@ impl<'a> Draft<'a> {
         match self.ending.get(&target) {
             Some((block, _)) if self.is_gone(block) => Decision::InPlace(reason),
             Some((block, _)) => Decision::Act(Step::Revert(block.clone()), reason),
-            None if self.held.contains_key(target.as_str()) => Decision::Decline(Reason::new(
-                Reason::UNDONE,
-                format!("{target} has been unblocked already"),
+            None if self.held.contains_key(target.as_str()) => Decision::InPlace(Reason::new(
+                "undone-before",
+                format!("{target} was unblocked by another record of the same block"),
             )),
             None => Decision::Decline(Reason::new(
                 "not-standing",

@@ -14,6 +14,7 @@ use crate::{
     Change,
     iam::{Key, Use, Write},
     identity::{KeyId, PrincipalName, Rule, Target},
+    undone_before,
 };
 
 /// A key that this function made inactive.
@@ -257,16 +258,15 @@ impl Situation<'_> {
     }
 
     fn undo(&self, target: &Target) -> Decision<Change> {
-        let Some((row, Change::Key(disabled))) = self
-            .row(target)
-            .filter(|row| !matches!(row.phase, Phase::Held(_)))
-            .map(|row| (row, &row.change))
-        else {
+        let Some((row, Change::Key(disabled))) = self.row(target).map(|row| (row, &row.change)) else {
             return decline(
                 "not-standing",
                 "nothing that this function disabled is left here".to_owned(),
             );
         };
+        if let Phase::Held(_) = row.phase {
+            return Decision::InPlace(undone_before());
+        }
         let id = &disabled.key;
         let is_compromised = |other: &&Standing<Change>| {
             other.phase == Phase::Active
@@ -282,10 +282,10 @@ impl Situation<'_> {
         let keys = self.state.keys.as_deref().unwrap_or_default();
         match keys.iter().find(|key| key.id == *id) {
             None => decline("changed-since", format!("the key {id} has been deleted since")),
-            Some(key) if key.active => Decision::InPlace(Reason::new(
-                "reactivated",
-                format!("{id} of {} is active", disabled.user),
-            )),
+            Some(key) if key.active => Decision::InPlace(match &row.phase {
+                Phase::Releasing(reason) => reason.clone(),
+                _ => Reason::new("reactivated", format!("{id} of {} is active", disabled.user)),
+            }),
             Some(_) => {
                 let reason = Reason::new(
                     "reactivated",

@@ -248,3 +248,8 @@ fn beyond<I: Iam>(view: &View<'_, DisableAccessKey<I>>) -> Plan<Change, Write> {
         gauges: Vec::new(),
     }
 }
+
+/// What another record of the same change has undone.
+fn undone_before() -> Reason {
+    Reason::new("undone-before", "it was undone by another record of the same change")
+}

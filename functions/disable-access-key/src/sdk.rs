@@ -7,7 +7,6 @@ use aws_sdk_iam::{
     types::{AccessKeyMetadata, StatusType},
 };
 use chrono::DateTime;
-use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use remediation::{
     Approved, Receipt,

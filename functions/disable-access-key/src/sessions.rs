@@ -18,6 +18,7 @@ use crate::{
     Change,
     iam::Write,
     identity::{Principal, Target},
+    undone_before,
 };
 
 /// The name of the inline policy, and of its only statement. IAM's console has one of its own, `AWSRevokeOlderSessions`,
@@ -159,11 +160,13 @@ impl Situation<'_> {
     }
 
     fn undo(&self, target: &Target) -> Decision<Change> {
-        let row = self.row(target).filter(|row| !matches!(row.phase, Phase::Held(_)));
-        let Some(Change::Sessions(cut)) = row.map(|row| &row.change) else {
+        let Some((row, Change::Sessions(cut))) = self.row(target).map(|row| (row, &row.change)) else {
             let text = "nothing that this function cut off is left here";
             return Decision::Decline(Reason::new("not-standing", text));
         };
+        if let Phase::Held(_) = row.phase {
+            return Decision::InPlace(undone_before());
+        }
         let reason = Reason::new(
             "restored",
             format!("an operator gave {} back its sessions", self.principal),

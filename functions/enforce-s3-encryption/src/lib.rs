@@ -1,0 +1,236 @@
+//! `enforce-s3-encryption`: sets the default encryption of buckets, and merges the TLS-only statement into their policies.
+//!
+//! [`claim`] says which bucket a finding is about, [`encryption`] and [`tls`] what is to become of it; [`document`] reads
+//! policies, to know who depends on the bucket. [`sdk`] carries it out. Nothing is ever weakened: KMS stays KMS, with its
+//! key, and other statements keep their text.
+
+mod bucket;
+mod buckets;
+mod claim;
+mod document;
+mod encryption;
+mod sdk;
+mod settings;
+mod tls;
+
+pub use bucket::{BucketName, Scope, Target, Want};
+pub use buckets::{Buckets, Write};
+pub use claim::claim;
+pub use document::Unreadable;
+pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
+pub use sdk::AwsBuckets;
+pub use settings::{DefaultEncryption, Protected, Settings};
+pub use tls::{Merged, Merging, merge};
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::try_join3;
+use remediation::{
+    Approved, Claim, Pace, Receipt, Remediation, View,
+    clock::Timestamp,
+    failure::{Class, Failure},
+    finding::Finding,
+    ledger::Image,
+    outcome::Reason,
+    plan::Plan,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Encrypts the buckets of `B`.
+#[derive(Debug)]
+pub struct EnforceS3Encryption<B> {
+    buckets: B,
+    settings: Settings,
+}
+
+impl<B> EnforceS3Encryption<B> {
+    /// By these rules.
+    #[must_use]
+    pub fn new(buckets: B, settings: Settings) -> Self {
+        Self { buckets, settings }
+    }
+}
+
+/// What this function does to a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Its default encryption was set.
+    Encryption(Encrypting),
+    /// A statement was merged into its policy.
+    Policy(Merging),
+}
+
+/// What S3 says of a scope. `None`: the bucket is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Of a bucket's encryption.
+    Encryption(Option<Encrypted>),
+    /// Of a bucket's policy: its text, if it has one.
+    Policy(Option<Option<String>>),
+}
+
+/// An operator who restores a bucket has a reason that outlasts the next findings about it.
+const HOLD: TimeDelta = TimeDelta::days(30);
+
+impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
+    const NAME: &'static str = "enforce-s3-encryption";
+    const SETTLES_WITHIN: Duration = Duration::from_secs(10);
+
+    type Target = Target;
+    type Scope = Scope;
+    type State = State;
+    type Change = Change;
+    type Write = Write;
+
+    fn claim(&self, finding: &Finding) -> Claim<Target> {
+        claim(finding)
+    }
+
+    fn guard(&self, target: &Target) -> Option<Reason> {
+        let bucket = target.bucket();
+        let is_protected = self.settings.protected.iter().any(|protected| protected.covers(bucket));
+        is_protected.then(|| Reason::new("protected-bucket", format!("{bucket} is protected by a setting")))
+    }
+
+    fn scopes(&self, target: &Target) -> Vec<Scope> {
+        vec![target.scope()]
+    }
+
+    /// Nothing runs out, and what a person changes back is not changed again by a schedule.
+    fn all_scopes(&self) -> Vec<Scope> {
+        Vec::new()
+    }
+
+    fn pace(&self, _: &Scope) -> Option<Pace> {
+        None
+    }
+
+    async fn observe(&self, scope: &Scope, _: &[&Target]) -> Result<State, Failure> {
+        match scope {
+            Scope::Encryption(bucket) => {
+                gone(self.encryption(bucket).await).map(|found| State::Encryption(found.flatten()))
+            }
+            Scope::Policy(bucket) => {
+                let Some(region) = self.buckets.region(bucket).await? else {
+                    return Ok(State::Policy(None));
+                };
+                gone(self.buckets.policy(bucket, &region).await).map(State::Policy)
+            }
+        }
+    }
+
+    fn decide(&self, view: &View<'_, Self>) -> Plan<Change, Write> {
+        match (view.scope, view.state) {
+            (Scope::Policy(bucket), State::Policy(policy)) => {
+                let situation = tls::Situation {
+                    now: view.now,
+                    partition: &self.settings.partition,
+                    own_role: self.settings.own_role.as_deref(),
+                    bucket,
+                    policy: policy.as_ref().map(Option::as_deref),
+                    standing: view.standing,
+                };
+                tls::decide(&situation, view.requests)
+            }
+            (Scope::Encryption(bucket) | Scope::Policy(bucket), state) => {
+                let state = match state {
+                    State::Encryption(state) => state.as_ref(),
+                    State::Policy(_) => None,
+                };
+                let situation = encryption::Situation {
+                    now: view.now,
+                    account: self.settings.account.as_str(),
+                    chosen: &self.settings.encryption,
+                    bucket,
+                    state,
+                    standing: view.standing,
+                };
+                encryption::decide(&situation, view.requests)
+            }
+        }
+    }
+
+    async fn apply(&self, _: &Scope, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        self.buckets.write(write).await
+    }
+
+    fn image(&self, _: &Scope, change: &Change) -> Image {
+        let (bucket, part, before, after): (_, _, Value, Value) = match change {
+            Change::Encryption(changed) => (
+                &changed.bucket,
+                "encryption",
+                json!(changed.before),
+                json!(changed.after),
+            ),
+            Change::Policy(merged) => (&merged.bucket, "policy", json!(merged.before), json!(merged.after)),
+        };
+        let is = |value: &Value| json!({ "bucket": bucket, part: value });
+        Image {
+            before: is(&before),
+            after: is(&after),
+            inverse: is(&before),
+        }
+    }
+
+    fn hold_after_undo(&self, _: &Change, now: Timestamp) -> Option<Timestamp> {
+        Some(now + HOLD)
+    }
+}
+
+impl<B: Buckets> EnforceS3Encryption<B> {
+    /// Who uses the bucket is read only where a change is possible.
+    async fn encryption(&self, bucket: &BucketName) -> Result<Option<Encrypted>, Failure> {
+        let Some(region) = self.buckets.region(bucket).await? else {
+            return Ok(None);
+        };
+        let current = self.buckets.encryption(bucket, &region).await?;
+        if current
+            .as_ref()
+            .is_some_and(|current| current.algorithm != encryption::AES256)
+        {
+            return Ok(Some(Encrypted {
+                region,
+                current,
+                surroundings: None,
+            }));
+        }
+        let key = async {
+            match &self.settings.encryption {
+                DefaultEncryption::Keys(keys) => match keys.get(&region) {
+                    Some(arn) => self.buckets.key(arn, &region).await,
+                    None => Ok(None),
+                },
+                _ => Ok(None),
+            }
+        };
+        let (policy, grantees, key) = try_join3(
+            self.buckets.policy(bucket, &region),
+            self.buckets.grantees(bucket, &region),
+            key,
+        )
+        .await?;
+        let surroundings = Some(Surroundings { policy, grantees, key });
+        Ok(Some(Encrypted {
+            region,
+            current,
+            surroundings,
+        }))
+    }
+}
+
+/// A bucket that disappears between two reads is gone.
+fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.class == Class::Permanent && failure.code == "NoSuchBucket" => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What another record of the same change has undone.
+fn undone_before() -> Reason {
+    Reason::new("undone-before", "it was undone by another record of the same change")
+}

@@ -1,0 +1,311 @@
+//! S3 and KMS, through their SDKs. S3 answers for a bucket only in its own Region, and the SDK does not follow it there: a
+//! client is kept for each Region that was met.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
+use aws_sdk_s3::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+    types::{
+        BlockedEncryptionTypes, EncryptionType, ServerSideEncryption, ServerSideEncryptionByDefault,
+        ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+    },
+};
+use futures_util::future::try_join;
+use remediation::{
+    Approved, Receipt,
+    failure::{Class, Failure},
+    ids::AccountId,
+};
+use remediation_aws::{Aws, classify};
+
+use crate::{
+    bucket::BucketName,
+    buckets::{Buckets, Write},
+    encryption::{Encryption, Key},
+    tls::same,
+};
+
+/// S3 and KMS with the function's own credentials, for the buckets of one account.
+#[derive(Debug)]
+pub struct AwsBuckets {
+    aws: Aws,
+    owner: AccountId,
+    here: aws_sdk_s3::Client,
+    regions: Mutex<BTreeMap<String, aws_sdk_s3::Client>>,
+}
+
+impl AwsBuckets {
+    /// `owner`: S3 refuses a bucket of anybody else.
+    #[must_use]
+    pub fn new(aws: &Aws, owner: AccountId) -> Self {
+        Self {
+            here: aws_sdk_s3::Client::new(&aws.paced()),
+            aws: aws.clone(),
+            owner,
+            regions: Mutex::default(),
+        }
+    }
+
+    fn s3(&self, region: &str) -> aws_sdk_s3::Client {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = || aws_sdk_s3::Client::new(&self.aws.paced_in(region.to_owned()));
+        regions.entry(region.to_owned()).or_insert_with(client).clone()
+    }
+
+    async fn region_of(&self, bucket: &BucketName) -> Result<String, Failure> {
+        let gone = || {
+            Failure::new(
+                Class::Conflict,
+                "s3:HeadBucket",
+                "NoSuchBucket",
+                format!("{bucket} is gone"),
+            )
+        };
+        self.region(bucket).await?.ok_or_else(gone)
+    }
+
+    async fn put_encryption(
+        &self,
+        bucket: &BucketName,
+        region: &str,
+        wanted: &Encryption,
+    ) -> Result<Option<String>, Failure> {
+        const OPERATION: &str = "s3:PutBucketEncryption";
+        let call = self.s3(region).put_bucket_encryption().bucket(bucket.as_str());
+        let call = call.expected_bucket_owner(self.owner.as_str());
+        let call = call.server_side_encryption_configuration(configuration(OPERATION, wanted)?);
+        let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+
+    async fn delete_encryption(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
+        let call = self.s3(region).delete_bucket_encryption().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = answer.map_err(|error| classify("s3:DeleteBucketEncryption", &error))?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+
+    async fn put_policy(&self, bucket: &BucketName, region: &str, wanted: &str) -> Result<Option<String>, Failure> {
+        // Without ConfirmRemoveSelfBucketAccess S3 refuses a policy by which the caller could not write it again.
+        let call = self
+            .s3(region)
+            .put_bucket_policy()
+            .bucket(bucket.as_str())
+            .policy(wanted);
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = answer.map_err(|error| classify("s3:PutBucketPolicy", &error))?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+
+    async fn delete_policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
+        let call = self.s3(region).delete_bucket_policy().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = answer.map_err(|error| classify("s3:DeleteBucketPolicy", &error))?;
+        Ok(answer.request_id().map(str::to_owned))
+    }
+}
+
+fn unexpected(operation: &str, problem: impl Into<String>) -> Failure {
+    Failure::new(Class::Permanent, operation, "UnexpectedAnswer", problem)
+}
+
+/// `None` where S3 says, by this code, that there is none.
+fn found<T, E: ProvideErrorMetadata>(
+    operation: &str,
+    none: &str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some(none) => Ok(None),
+        Err(error) => Err(classify(operation, &error)),
+    }
+}
+
+fn configuration(operation: &str, wanted: &Encryption) -> Result<ServerSideEncryptionConfiguration, Failure> {
+    let unbuildable =
+        |error: &dyn std::error::Error| Failure::new(Class::Permanent, operation, "InvalidRequest", error.to_string());
+    let by_default = ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(ServerSideEncryption::from(wanted.algorithm.as_str()))
+        .set_kms_master_key_id(wanted.key.clone())
+        .build()
+        .map_err(|error| unbuildable(&error))?;
+    let blocked = wanted
+        .blocked
+        .iter()
+        .map(|kind| EncryptionType::from(kind.as_str()))
+        .collect();
+    let blocked = BlockedEncryptionTypes::builder()
+        .set_encryption_type(Some(blocked))
+        .build();
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(by_default)
+        .bucket_key_enabled(wanted.bucket_key)
+        .set_blocked_encryption_types(Some(blocked).filter(|_| !wanted.blocked.is_empty()))
+        .build();
+    ServerSideEncryptionConfiguration::builder()
+        .rules(rule)
+        .build()
+        .map_err(|error| unbuildable(&error))
+}
+
+fn read(rule: &ServerSideEncryptionRule) -> Option<Encryption> {
+    let by_default = rule.apply_server_side_encryption_by_default()?;
+    let blocked = rule
+        .blocked_encryption_types()
+        .map(BlockedEncryptionTypes::encryption_type)
+        .unwrap_or_default();
+    Some(Encryption {
+        algorithm: by_default.sse_algorithm().as_str().to_owned(),
+        key: by_default
+            .kms_master_key_id()
+            .filter(|key| !key.is_empty())
+            .map(str::to_owned),
+        bucket_key: rule.bucket_key_enabled().unwrap_or(false),
+        blocked: blocked.iter().map(|kind| kind.as_str().to_owned()).collect(),
+    })
+}
+
+impl Buckets for AwsBuckets {
+    async fn region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
+        const OPERATION: &str = "s3:HeadBucket";
+        const HEADER: &str = "x-amz-bucket-region";
+        let call = self.here.head_bucket().bucket(bucket.as_str());
+        let error = match call.expected_bucket_owner(self.owner.as_str()).send().await {
+            Ok(answer) => {
+                let here = self.here.config().region().map(ToString::to_string);
+                let region = answer.bucket_region().map(str::to_owned).or(here);
+                return region.map(Some).ok_or_else(|| unexpected(OPERATION, "no Region"));
+            }
+            Err(error) => error,
+        };
+        let answer = error.raw_response();
+        let status = answer.map_or(0, |answer| answer.status().as_u16());
+        let elsewhere = answer
+            .and_then(|answer| answer.headers().get(HEADER))
+            .map(str::to_owned);
+        match (status, elsewhere) {
+            (404, _) => Ok(None),
+            // In another Region S3 says where, and nothing more.
+            (301 | 400, Some(region)) => Ok(Some(region)),
+            _ => Err(classify(OPERATION, &error)),
+        }
+    }
+
+    async fn encryption(&self, bucket: &BucketName, region: &str) -> Result<Option<Encryption>, Failure> {
+        const OPERATION: &str = "s3:GetBucketEncryption";
+        let call = self.s3(region).get_bucket_encryption().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = found(OPERATION, "ServerSideEncryptionConfigurationNotFoundError", answer)?;
+        let rules = answer.and_then(|answer| answer.server_side_encryption_configuration);
+        match rules.as_ref().map(ServerSideEncryptionConfiguration::rules) {
+            None | Some([]) => Ok(None),
+            Some([rule]) => Ok(read(rule)),
+            Some(more) => Err(unexpected(OPERATION, format!("{} rules", more.len()))),
+        }
+    }
+
+    async fn policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
+        let call = self.s3(region).get_bucket_policy().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = found("s3:GetBucketPolicy", "NoSuchBucketPolicy", answer)?;
+        Ok(answer.and_then(|answer| answer.policy))
+    }
+
+    async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
+        const OPERATION: &str = "s3:GetBucketAcl";
+        let call = self.s3(region).get_bucket_acl().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = answer.map_err(|error| classify(OPERATION, &error))?;
+        let owner = answer.owner().and_then(|owner| owner.id());
+        let each = answer.grants().iter().filter_map(|grant| grant.grantee());
+        let others = each.filter(|grantee| owner.is_none() || grantee.id() != owner);
+        let name = |grantee: &aws_sdk_s3::types::Grantee| {
+            grantee
+                .uri()
+                .or(grantee.id())
+                .unwrap_or("an unknown grantee")
+                .to_owned()
+        };
+        Ok(others.map(name).collect())
+    }
+
+    async fn key(&self, arn: &str, region: &str) -> Result<Option<Key>, Failure> {
+        const DESCRIBE: &str = "kms:DescribeKey";
+        const POLICY: &str = "kms:GetKeyPolicy";
+        let kms = aws_sdk_kms::Client::new(&self.aws.paced_in(region.to_owned()));
+        let describe = async {
+            found(
+                DESCRIBE,
+                "NotFoundException",
+                kms.describe_key().key_id(arn).send().await,
+            )
+        };
+        let policy = async {
+            found(
+                POLICY,
+                "NotFoundException",
+                kms.get_key_policy().key_id(arn).send().await,
+            )
+        };
+        let (Some(described), Some(policy)) = try_join(describe, policy).await? else {
+            return Ok(None);
+        };
+        let metadata = described
+            .key_metadata
+            .ok_or_else(|| unexpected(DESCRIBE, "no metadata"))?;
+        let unusable = match (metadata.key_state(), metadata.key_usage(), metadata.key_spec()) {
+            (Some(KeyState::Enabled), Some(KeyUsageType::EncryptDecrypt), Some(KeySpec::SymmetricDefault)) => None,
+            (Some(KeyState::Enabled), usage, spec) => Some(format!(
+                "it is a {} key for {}; S3 takes symmetric ones that encrypt",
+                spec.map_or("unknown", KeySpec::as_str),
+                usage.map_or("unknown use", KeyUsageType::as_str)
+            )),
+            (state, ..) => Some(format!("its state is {}", state.map_or("unknown", KeyState::as_str))),
+        };
+        Ok(Some(Key {
+            unusable,
+            policy: policy.policy.unwrap_or_default(),
+        }))
+    }
+
+    async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        let changed = |operation: &str| {
+            Failure::new(
+                Class::Conflict,
+                operation,
+                "ChangedMeanwhile",
+                "somebody has changed it since it was read",
+            )
+        };
+        let request_id = match write.write() {
+            Write::Encryption { bucket, found, wanted } => {
+                let region = self.region_of(bucket).await?;
+                if self.encryption(bucket, &region).await? != *found {
+                    return Err(changed("s3:PutBucketEncryption"));
+                }
+                match wanted {
+                    Some(wanted) => self.put_encryption(bucket, &region, wanted).await?,
+                    None => self.delete_encryption(bucket, &region).await?,
+                }
+            }
+            Write::Policy { bucket, found, wanted } => {
+                let region = self.region_of(bucket).await?;
+                if !same(self.policy(bucket, &region).await?.as_deref(), found.as_deref()) {
+                    return Err(changed("s3:PutBucketPolicy"));
+                }
+                match wanted {
+                    Some(wanted) => self.put_policy(bucket, &region, wanted).await?,
+                    None => self.delete_policy(bucket, &region).await?,
+                }
+            }
+        };
+        Ok(Receipt { request_id })
+    }
+}

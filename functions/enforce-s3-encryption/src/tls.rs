@@ -1,0 +1,456 @@
+//! The statement that refuses whatever does not come over TLS, in a policy that belongs to somebody else.
+
+use remediation::{
+    Ask, Request,
+    clock::Timestamp,
+    ledger::{Phase, Standing},
+    outcome::Reason,
+    plan::{Decision, Plan, Step},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Change, Write,
+    bucket::{BucketName, Target},
+    document::{Document, Principal, Raw, Statement, Unreadable, matches, texts},
+    undone_before,
+};
+
+/// The Sid of our statement, unless the policy uses it for something else.
+const SID: &str = "SecureCartTlsOnly";
+/// What S3 takes for a bucket policy, in bytes.
+pub(crate) const LARGEST: usize = 20_480;
+
+/// A policy that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merging {
+    /// Whose.
+    pub bucket: BucketName,
+    /// The text as it was, to the byte; none: there was no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The text that was written.
+    pub after: String,
+}
+
+impl Merging {
+    fn write(&self, found: Option<String>, wanted: Option<String>) -> Write {
+        Write::Policy {
+            bucket: self.bucket.clone(),
+            found,
+            wanted,
+        }
+    }
+}
+
+/// What the decision rests on.
+pub(crate) struct Situation<'a> {
+    pub now: Timestamp,
+    pub partition: &'a str,
+    /// The function's own role, to see whether a policy would lock it out.
+    pub own_role: Option<&'a str>,
+    pub bucket: &'a BucketName,
+    /// `None`: the bucket is gone. `Some(None)`: it has no policy.
+    pub policy: Option<Option<&'a str>>,
+    pub standing: &'a [Standing<Change>],
+}
+
+/// Decides on the policy of one bucket.
+pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]) -> Plan<Change, Write> {
+    let decisions: Vec<_> = requests
+        .iter()
+        .map(|request| match request.ask {
+            Ask::Undo => situation.undo(request.target),
+            Ask::Remediate(_) => situation.enforce(),
+        })
+        .collect();
+    let write = decisions.iter().find_map(|decision| match decision {
+        Decision::Act(Step::Make(Change::Policy(merged)), _) => {
+            Some(merged.write(merged.before.clone(), Some(merged.after.clone())))
+        }
+        Decision::Act(Step::Revert(Change::Policy(merged)), _) => {
+            Some(merged.write(Some(merged.after.clone()), merged.before.clone()))
+        }
+        _ => None,
+    });
+    Plan {
+        decisions,
+        upkeep: Vec::new(),
+        write,
+        gauges: Vec::new(),
+    }
+}
+
+impl Situation<'_> {
+    fn enforce(&self) -> Decision<Change> {
+        let bucket = self.bucket;
+        let Some(policy) = self.policy else {
+            return decline("no-such-bucket", format!("there is no bucket {bucket} any more"));
+        };
+        let merged = match merge(policy, bucket, self.partition) {
+            Ok(Merged::Present) => {
+                return Decision::InPlace(Reason::new(
+                    "tls-only",
+                    format!("{bucket} refuses what does not come over TLS"),
+                ));
+            }
+            Ok(Merged::Text(text)) => text,
+            Err(error) => return escalate("unreadable-policy", format!("{bucket}: {error}")),
+        };
+        let holds = self.standing.iter().filter_map(|row| match row.phase {
+            Phase::Held(until) if until > self.now => Some(until),
+            _ => None,
+        });
+        if let Some(until) = holds.max() {
+            let text = format!(
+                "an operator gave {bucket} back its policy; it stays so until {}",
+                until.date_naive()
+            );
+            return decline(Reason::UNDONE, text);
+        }
+        if merged.len() > LARGEST {
+            let text = format!(
+                "the policy of {bucket} would have {} bytes; S3 takes {LARGEST}: shorten it, or add the statement by hand",
+                merged.len()
+            );
+            return escalate("policy-too-large", text);
+        }
+        if let Some(sid) = policy.and_then(|policy| self.lock_out(policy)) {
+            let text = format!(
+                "the statement {sid} of {bucket}'s policy keeps this function from writing the policy, and so from taking it back"
+            );
+            return escalate("locked-out", text);
+        }
+        let change = Merging {
+            bucket: bucket.clone(),
+            before: policy.map(str::to_owned),
+            after: merged,
+        };
+        let reason = Reason::new("tls-only", format!("{bucket} refuses what does not come over TLS"));
+        Decision::Act(Step::Make(Change::Policy(change)), reason)
+    }
+
+    /// A statement that denies us, unconditionally, to write the policy. A condition is S3's to judge.
+    fn lock_out(&self, policy: &str) -> Option<String> {
+        let own_role = self.own_role?;
+        let document = Document::parse(policy).ok()?;
+        let account = own_role.split(':').nth(4);
+        let is_us = |principal: &Principal| match principal {
+            Principal::Anyone => true,
+            Principal::Aws { account: of, text } => {
+                text == own_role
+                    || (of.as_deref() == account && (text.ends_with(":root") || Some(text.as_str()) == account))
+            }
+            Principal::Service(_) | Principal::Other(_) => false,
+        };
+        let denies = |(index, statement): (usize, Statement<'_>)| {
+            let concerns_us = match statement.excepted() {
+                Some(excepted) => !excepted.iter().any(is_us),
+                None => statement.principals().iter().any(is_us),
+            };
+            let is_denied =
+                statement.is_deny() && statement.condition().is_none() && statement.covers("s3:PutBucketPolicy");
+            (is_denied && concerns_us).then(|| name(index, statement))
+        };
+        document.statements().enumerate().find_map(denies)
+    }
+
+    fn undo(&self, target: &Target) -> Decision<Change> {
+        let name = target.to_string();
+        let row = self.standing.iter().find(|row| row.target == name);
+        let Some((row, Change::Policy(merged))) = row.map(|row| (row, &row.change)) else {
+            return decline(
+                "not-standing",
+                "nothing that this function wrote is left here".to_owned(),
+            );
+        };
+        if let Phase::Held(_) = row.phase {
+            return Decision::InPlace(undone_before());
+        }
+        let Some(policy) = self.policy else {
+            return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
+        };
+        let reason = Reason::new(
+            "restored",
+            format!("an operator gave {} back its policy as it was", self.bucket),
+        );
+        if same(policy, Some(&merged.after)) {
+            Decision::Act(Step::Revert(Change::Policy(merged.clone())), reason)
+        } else if same(policy, merged.before.as_deref()) {
+            Decision::InPlace(reason)
+        } else {
+            let difference = difference(&merged.after, policy);
+            decline(
+                "changed-since",
+                format!("the policy of {} has been changed since: {difference}", self.bucket),
+            )
+        }
+    }
+}
+
+/// Whether two policies say the same. S3 may answer with another text than it was given.
+pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one == other || parsed(one).is_some_and(|value| Some(value) == parsed(other)),
+        _ => false,
+    }
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// Which statements are not as we left them.
+fn difference(ours: &str, now: Option<&str>) -> String {
+    let Some(now) = now else {
+        return "there is none any more".to_owned();
+    };
+    let (Ok(ours), Ok(now)) = (Document::parse(ours), Document::parse(now)) else {
+        return "it cannot be read".to_owned();
+    };
+    let named = |document: &Document| -> Vec<(String, String)> {
+        let each = document.statements().enumerate();
+        each.map(|(index, statement)| (name(index, statement), statement.text()))
+            .collect()
+    };
+    let (ours, now) = (named(&ours), named(&now));
+    let missing = ours
+        .iter()
+        .filter(|(_, text)| !now.iter().any(|(_, other)| other == text));
+    let added = now
+        .iter()
+        .filter(|(_, text)| !ours.iter().any(|(_, other)| other == text));
+    let told = missing
+        .map(|(name, _)| format!("{name} is gone or changed"))
+        .chain(added.map(|(name, _)| format!("{name} is new or changed")));
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        "its order or its other fields".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
+
+fn name(index: usize, statement: Statement<'_>) -> String {
+    statement
+        .sid()
+        .map_or_else(|| format!("number {}", index + 1), str::to_owned)
+}
+
+/// What merging our statement into a policy comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Merged {
+    /// The policy says it already.
+    Present,
+    /// The new text.
+    Text(String),
+}
+
+/// Adds the statement to a policy. Every other statement keeps its text to the byte, and its place.
+///
+/// # Errors
+/// When the policy is not one, or its statements cannot be told apart.
+pub fn merge(policy: Option<&str>, bucket: &BucketName, partition: &str) -> Result<Merged, Unreadable> {
+    let Some(policy) = policy else {
+        let statement = statement(SID, bucket, partition);
+        return Ok(Merged::Text(
+            json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string(),
+        ));
+    };
+    let document = Document::parse(policy)?;
+    if document
+        .statements()
+        .any(|statement| refuses_plain_http(statement, bucket, partition))
+    {
+        return Ok(Merged::Present);
+    }
+    let is_taken = |sid: &String| document.statements().any(|statement| statement.sid() == Some(sid));
+    let numbered = (2..).map(|number| format!("{SID}{number}"));
+    let sid = std::iter::once(SID.to_owned())
+        .chain(numbered)
+        .find(|sid| !is_taken(sid));
+    let ours = statement(&sid.unwrap_or_default(), bucket, partition).to_string();
+
+    let raw: Raw<'_> = serde_json::from_str(policy).map_err(|error| Unreadable(error.to_string()))?;
+    let old = raw.statement.get();
+    let new = match old.strip_suffix(']') {
+        Some(list) if list.trim_end() == "[" => format!("{list}{ours}]"),
+        Some(list) => {
+            // What stands before the bracket, such as a line break, stays there.
+            let (statements, space) = list.split_at_checked(list.trim_end().len()).unwrap_or((list, ""));
+            format!("{statements},{ours}{space}]")
+        }
+        None => format!("[{old},{ours}]"),
+    };
+    let start = old.as_ptr() as usize - policy.as_ptr() as usize;
+    let around = policy.get(..start).zip(policy.get(start + old.len()..));
+    let (before, after) = around.ok_or_else(|| Unreadable("its statements were not found in the text".to_owned()))?;
+    Ok(Merged::Text(format!("{before}{new}{after}")))
+}
+
+/// What AWS documents for S3.5: it holds for the bucket and for its objects.
+fn statement(sid: &str, bucket: &BucketName, partition: &str) -> Value {
+    json!({
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [format!("arn:{partition}:s3:::{bucket}"), format!("arn:{partition}:s3:::{bucket}/*")],
+        "Condition": { "Bool": { "aws:SecureTransport": "false" } }
+    })
+}
+
+/// Whether the statement certainly refuses every call on the bucket and its objects that does not come over TLS.
+fn refuses_plain_http(statement: Statement<'_>, bucket: &BucketName, partition: &str) -> bool {
+    let bucket_arn = format!("arn:{partition}:s3:::{bucket}");
+    let field = |name: &str| statement.field(name).map(texts).unwrap_or_default();
+    let is_everybody = statement.field("Principal").is_some() && statement.principals().contains(&Principal::Anyone);
+    let covers = |arn: &str| {
+        // ARNs are compared as they are written; only the wildcards count.
+        field("Resource").iter().any(|pattern| {
+            *pattern == "*" || *pattern == arn || (pattern.to_lowercase() == **pattern && matches(pattern, arn))
+        })
+    };
+    let on_http = || {
+        let mut operators = statement.condition()?.iter();
+        let (operator, keys) = operators.next()?;
+        let mut keys = keys.as_object()?.iter();
+        let (key, value) = keys.next()?;
+        let is_false = match value {
+            Value::Bool(flag) => !flag,
+            other => texts(other) == ["false"],
+        };
+        let is_alone = operators.next().is_none() && keys.next().is_none();
+        Some(is_alone && operator == "Bool" && key.eq_ignore_ascii_case("aws:SecureTransport") && is_false)
+    };
+    statement.is_deny()
+        && statement.has_only(&["Sid", "Effect", "Principal", "Action", "Resource", "Condition"])
+        && is_everybody
+        && field("Action")
+            .iter()
+            .any(|action| *action == "*" || action.eq_ignore_ascii_case("s3:*"))
+        && covers(&bucket_arn)
+        && covers(&format!("{bucket_arn}/*"))
+        && on_http().unwrap_or(false)
+}
+
+fn decline(code: &str, text: String) -> Decision<Change> {
+    Decision::Decline(Reason::new(code, text))
+}
+
+fn escalate(code: &str, text: String) -> Decision<Change> {
+    Decision::Escalate(Reason::new(code, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bucket() -> BucketName {
+        BucketName::parse("orders").unwrap()
+    }
+
+    fn merged(policy: &str) -> Option<String> {
+        match merge(Some(policy), &bucket(), "aws").unwrap() {
+            Merged::Present => None,
+            Merged::Text(text) => Some(text),
+        }
+    }
+
+    #[test]
+    fn the_rest_of_the_text_stays_as_it_is() {
+        let ours = statement(SID, &bucket(), "aws").to_string();
+        for (before, after) in [
+            (r#"{"Statement":[]}"#, format!(r#"{{"Statement":[{ours}]}}"#)),
+            (
+                r#"{ "Statement" : [ ] , "Id":"x"}"#,
+                format!(r#"{{ "Statement" : [ {ours}] , "Id":"x"}}"#),
+            ),
+            (
+                "{\n  \"Statement\": [\n    {\"Effect\" : \"Allow\",\"Action\":\"s3:*\"}\n  ]\n}",
+                format!("{{\n  \"Statement\": [\n    {{\"Effect\" : \"Allow\",\"Action\":\"s3:*\"}},{ours}\n  ]\n}}"),
+            ),
+            (
+                r#"{"Statement":{"Sid":"é","Effect":"Allow"},"Version":"2008-10-17"}"#,
+                format!(r#"{{"Statement":[{{"Sid":"é","Effect":"Allow"}},{ours}],"Version":"2008-10-17"}}"#),
+            ),
+        ] {
+            assert_eq!(merged(before), Some(after), "{before}");
+        }
+    }
+
+    #[test]
+    fn once_is_enough_however_it_is_written() {
+        let first = merged(r#"{"Statement":[]}"#).unwrap();
+        assert_eq!(merged(&first), None);
+        let form = |principal: &str, action: &str, resource: &str, condition: &str| {
+            format!(
+                r#"{{"Statement":[{{"Effect":"Deny","Principal":{principal},"Action":{action},"Resource":{resource},"Condition":{condition}}}]}}"#
+            )
+        };
+        let (all, both) = (r#""s3:*""#, r#"["arn:aws:s3:::orders","arn:aws:s3:::orders/*"]"#);
+        let http = r#"{"Bool":{"aws:SecureTransport":"false"}}"#;
+        for present in [
+            form(r#""*""#, all, both, http),
+            form(
+                r#"{"AWS":["*"]}"#,
+                r#"["S3:*"]"#,
+                r#""arn:aws:s3:::orders*""#,
+                r#"{"Bool":{"AWS:securetransport":[false]}}"#.replace("[false]", "false").as_str(),
+            ),
+            form(
+                r#"{"AWS":"*"}"#,
+                r#""*""#,
+                r#""*""#,
+                r#"{"Bool":{"aws:SecureTransport":["false"]}}"#,
+            ),
+        ] {
+            assert_eq!(merged(&present), None, "{present}");
+        }
+        for absent in [
+            form(r#"{"AWS":"111122223333"}"#, all, both, http),
+            form(r#""*""#, r#""s3:GetObject""#, both, http),
+            form(r#""*""#, all, r#""arn:aws:s3:::orders/*""#, http),
+            form(r#""*""#, all, r#""arn:aws:s3:::orders""#, http),
+            form(r#""*""#, all, both, r#"{"Bool":{"aws:SecureTransport":"true"}}"#),
+            form(
+                r#""*""#,
+                all,
+                both,
+                r#"{"Bool":{"aws:SecureTransport":"false","aws:ViaAWSService":"false"}}"#,
+            ),
+            form(
+                r#""*""#,
+                all,
+                both,
+                r#"{"Bool":{"aws:SecureTransport":"false"},"StringEquals":{"a":"b"}}"#,
+            ),
+            form(r#""*""#, all, both, http).replace("Deny", "Allow"),
+            form(r#""*""#, all, both, http).replace("Principal", "NotPrincipal"),
+        ] {
+            assert!(merged(&absent).is_some(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn a_sid_that_is_taken_is_not_taken_twice() {
+        let text = merged(r#"{"Statement":[{"Sid":"SecureCartTlsOnly","Effect":"Allow"},{"Sid":"SecureCartTlsOnly2","Effect":"Allow"}]}"#).unwrap();
+        assert!(text.contains(r#""Sid":"SecureCartTlsOnly3""#), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_policy_is_refused() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"Statement":"x"}"#,
+            r#"{"Statement":[1]}"#,
+            r#"{"Statement":[],"Statement":[]}"#,
+        ] {
+            assert!(merge(Some(text), &bucket(), "aws").is_err(), "{text}");
+        }
+    }
+}

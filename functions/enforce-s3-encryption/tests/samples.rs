@@ -1,0 +1,76 @@
+//! What `enforce-s3-encryption` answers to each file of `events/enforce-s3-encryption`, as a snapshot per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::{fmt::Write, path::Path};
+
+use support::{Bucket, World};
+use testkit::samples;
+
+const FUNCTION: &str = "enforce-s3-encryption";
+const BUCKETS: [&str; 2] = ["securecart-orders-111122223333", "securecart-uploads-111122223333"];
+
+fn world() -> World {
+    let world = World::new();
+    for bucket in BUCKETS {
+        world.s3.put(bucket, Bucket::default());
+    }
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sample_is_answered_as_its_snapshot_says() {
+    for (name, payload) in samples::of(FUNCTION) {
+        let world = world();
+        let answer = answer(&world, &payload).await;
+        insta::with_settings!({ description => format!("events/{FUNCTION}/{name}.json in the mode enforce"), omit_expression => true }, {
+            insta::assert_snapshot!(name, answer);
+        });
+    }
+}
+
+#[test]
+fn every_snapshot_and_every_description_belongs_to_a_sample() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    assert_eq!(samples::snapshots(&folder), samples::names(FUNCTION));
+    assert_eq!(samples::described(FUNCTION), samples::names(FUNCTION));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_that_comes_again_writes_nothing() {
+    for (name, payload) in samples::of(FUNCTION) {
+        let world = world();
+        answer(&world, &payload).await;
+        let (writes, records) = (world.s3.writes(), world.ledger.records().len());
+        answer(&world, &payload).await;
+        assert_eq!(
+            (world.s3.writes(), world.ledger.records().len()),
+            (writes, records),
+            "{name}"
+        );
+    }
+}
+
+/// What becomes of a payload, and what the buckets are then.
+async fn answer(world: &World, payload: &str) -> String {
+    let mut text = samples::answer(&world.instance(), world.deadline(), payload).await;
+    for name in BUCKETS {
+        let bucket = world.s3.get(name);
+        let encryption = bucket
+            .encryption
+            .map_or("none".to_owned(), |encryption| encryption.to_string());
+        writeln!(
+            text,
+            "{name}: {encryption}; policy {}",
+            bucket.policy.as_deref().unwrap_or("none")
+        )
+        .unwrap();
+    }
+    text
+}

@@ -1,0 +1,355 @@
+//! `enforce-s3-encryption` on buckets that behave like S3's, and break when told to.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use enforce_s3_encryption::{BucketName, Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
+use remediation::{
+    Approved, Receipt,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{Engine, Summary},
+    failure::{Class, Failure},
+    intake::{self, Invocation},
+    ledger::MemoryLedger,
+    report::Silent,
+    settings::SettingsReader,
+};
+use serde_json::{Value, json};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+
+pub const ACCOUNT: &str = "111122223333";
+pub const REGION: &str = "us-east-1";
+
+/// A bucket of the double.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bucket {
+    pub region: &'static str,
+    pub encryption: Option<Encryption>,
+    pub policy: Option<String>,
+    pub grantees: Vec<String>,
+}
+
+impl Default for Bucket {
+    /// As S3 makes one today.
+    fn default() -> Self {
+        Self {
+            region: REGION,
+            encryption: Some(sse_s3()),
+            policy: None,
+            grantees: Vec::new(),
+        }
+    }
+}
+
+pub fn sse_s3() -> Encryption {
+    Encryption {
+        algorithm: "AES256".to_owned(),
+        key: None,
+        bucket_key: false,
+        blocked: Vec::new(),
+    }
+}
+
+pub fn kms(key: Option<&str>) -> Encryption {
+    Encryption {
+        algorithm: "aws:kms".to_owned(),
+        key: key.map(str::to_owned),
+        bucket_key: true,
+        blocked: Vec::new(),
+    }
+}
+
+/// S3 and KMS. A bucket answers only in its own Region.
+#[derive(Debug, Default)]
+pub struct S3Double {
+    buckets: Mutex<BTreeMap<String, Bucket>>,
+    keys: Mutex<BTreeMap<String, Key>>,
+    /// What becomes of the next writes.
+    pub faults: Faults,
+    denied: Mutex<BTreeSet<&'static str>>,
+    calls: Mutex<Vec<String>>,
+    /// Somebody changes a bucket between our last look and our write.
+    meddler: Mutex<Option<(String, Bucket)>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
+
+impl S3Double {
+    pub fn put(&self, name: &str, bucket: Bucket) {
+        locked(&self.buckets).insert(name.to_owned(), bucket);
+    }
+
+    pub fn remove(&self, name: &str) {
+        locked(&self.buckets).remove(name);
+    }
+
+    pub fn get(&self, name: &str) -> Bucket {
+        locked(&self.buckets)[name].clone()
+    }
+
+    pub fn key(&self, arn: &str, unusable: Option<&str>, policy: &str) {
+        let key = Key {
+            unusable: unusable.map(str::to_owned),
+            policy: policy.to_owned(),
+        };
+        locked(&self.keys).insert(arn.to_owned(), key);
+    }
+
+    pub fn deny(&self, operation: &'static str) {
+        locked(&self.denied).insert(operation);
+    }
+
+    pub fn allow_all(&self) {
+        locked(&self.denied).clear();
+    }
+
+    pub fn meddle(&self, name: &str, bucket: Bucket) {
+        *locked(&self.meddler) = Some((name.to_owned(), bucket));
+    }
+
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut locked(&self.calls))
+    }
+
+    pub fn writes(&self) -> usize {
+        let is_write = |call: &&String| call.contains(":Put") || call.contains(":Delete");
+        locked(&self.calls).iter().filter(is_write).count()
+    }
+
+    fn call(&self, operation: &'static str) -> Result<(), Failure> {
+        locked(&self.calls).push(operation.to_owned());
+        if locked(&self.denied).contains(operation) {
+            return Err(Fault::Denied.failure(operation).unwrap());
+        }
+        Ok(())
+    }
+
+    fn in_region(&self, operation: &'static str, bucket: &BucketName, region: &str) -> Result<Bucket, Failure> {
+        self.call(operation)?;
+        let refused = |code: &str| Failure::new(Class::Permanent, operation, code, bucket.to_string());
+        let found = locked(&self.buckets)
+            .get(bucket.as_str())
+            .cloned()
+            .ok_or_else(|| refused("NoSuchBucket"))?;
+        if found.region == region {
+            Ok(found)
+        } else {
+            Err(refused("PermanentRedirect"))
+        }
+    }
+}
+
+/// Shared by all instances of a test, as AWS is.
+#[derive(Debug, Clone)]
+pub struct SharedS3(pub Arc<S3Double>);
+
+impl Buckets for SharedS3 {
+    async fn region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
+        self.0.call("s3:HeadBucket")?;
+        Ok(locked(&self.0.buckets)
+            .get(bucket.as_str())
+            .map(|bucket| bucket.region.to_owned()))
+    }
+
+    async fn encryption(&self, bucket: &BucketName, region: &str) -> Result<Option<Encryption>, Failure> {
+        Ok(self.0.in_region("s3:GetBucketEncryption", bucket, region)?.encryption)
+    }
+
+    async fn policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
+        Ok(self.0.in_region("s3:GetBucketPolicy", bucket, region)?.policy)
+    }
+
+    async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
+        Ok(self.0.in_region("s3:GetBucketAcl", bucket, region)?.grantees)
+    }
+
+    async fn key(&self, arn: &str, region: &str) -> Result<Option<Key>, Failure> {
+        self.0.call("kms:DescribeKey")?;
+        assert!(arn.contains(&format!(":{region}:")), "{arn} is asked for in {region}");
+        Ok(locked(&self.0.keys).get(arn).cloned())
+    }
+
+    async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        if let Some((name, bucket)) = locked(&self.0.meddler).take() {
+            self.0.put(&name, bucket);
+        }
+        let write = write.write();
+        let (operation, bucket) = match write {
+            Write::Encryption { bucket, wanted, .. } => match wanted {
+                Some(_) => ("s3:PutBucketEncryption", bucket),
+                None => ("s3:DeleteBucketEncryption", bucket),
+            },
+            Write::Policy { bucket, wanted, .. } => match wanted {
+                Some(_) => ("s3:PutBucketPolicy", bucket),
+                None => ("s3:DeleteBucketPolicy", bucket),
+            },
+        };
+        self.0.call(operation)?;
+        let changed = || Failure::new(Class::Conflict, operation, "ChangedMeanwhile", "somebody was first");
+        let store = || -> Result<(), Failure> {
+            let mut buckets = locked(&self.0.buckets);
+            let Some(stored) = buckets.get_mut(bucket.as_str()) else {
+                return Err(Failure::new(
+                    Class::Conflict,
+                    operation,
+                    "NoSuchBucket",
+                    bucket.to_string(),
+                ));
+            };
+            match write {
+                Write::Encryption { found, wanted, .. } => {
+                    if stored.encryption != *found {
+                        return Err(changed());
+                    }
+                    stored.encryption = wanted.clone();
+                }
+                Write::Policy { found, wanted, .. } => {
+                    // S3 may answer with another text than it was given.
+                    let value =
+                        |text: &Option<String>| text.as_deref().map(serde_json::from_str::<Value>).transpose().ok();
+                    if value(&stored.policy) != value(found) {
+                        return Err(changed());
+                    }
+                    stored.policy = wanted.clone();
+                }
+            }
+            Ok(())
+        };
+        match self.0.faults.next() {
+            Fault::None => store()?,
+            fault @ (Fault::After | Fault::Late) => {
+                store()?;
+                return Err(fault.failure(operation).unwrap());
+            }
+            fault => return Err(fault.failure(operation).unwrap()),
+        }
+        Ok(Receipt {
+            request_id: Some("request".to_owned()),
+        })
+    }
+}
+
+pub type Instance = Engine<EnforceS3Encryption<SharedS3>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+
+/// AWS and the ledger, before which any number of instances stand.
+#[derive(Debug)]
+pub struct World {
+    pub s3: Arc<S3Double>,
+    pub ledger: Arc<MemoryLedger>,
+    pub clock: TokioClock,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            s3: Arc::default(),
+            ledger: Arc::default(),
+            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+        }
+    }
+
+    /// With one bucket.
+    pub fn with(name: &str, bucket: Bucket) -> Self {
+        let world = Self::new();
+        world.s3.put(name, bucket);
+        world
+    }
+
+    pub fn instance(&self) -> Instance {
+        self.instance_with(&[])
+    }
+
+    /// Settings beside, or instead of, the defaults.
+    pub fn instance_with(&self, settings: &[(&str, &str)]) -> Instance {
+        let all = [
+            ("MODE", "enforce"),
+            ("ACCOUNT_ID", ACCOUNT),
+            ("OWN_ROLE_ARN", "arn:aws:iam::111122223333:role/own"),
+        ];
+        let all = all
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+        Engine {
+            policy: settings.policy.clone(),
+            remediation: EnforceS3Encryption::new(SharedS3(Arc::clone(&self.s3)), settings),
+            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
+            reporter: Silent,
+            clock: self.clock,
+        }
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_secs(57), self.clock.now())
+    }
+}
+
+/// One event, from intake to its outcomes, each as `outcome code`.
+pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
+    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
+        panic!("not an event")
+    };
+    let summary = instance.event(intake, world.deadline()).await;
+    (told(&summary), summary)
+}
+
+pub fn told(summary: &Summary) -> Vec<String> {
+    let code = |text: String| {
+        text.rsplit_once('(')
+            .map_or(text.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
+    };
+    let mut told: Vec<_> = summary
+        .outcomes
+        .iter()
+        .map(|report| format!("{} {}", report.outcome.name(), code(report.outcome.why())))
+        .collect();
+    told.extend(
+        summary
+            .declined
+            .iter()
+            .map(|reason| format!("declined {}", reason.code)),
+    );
+    told
+}
+
+fn envelope(source: &str, detail_type: &str, detail: Value) -> Value {
+    json!({
+        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
+        "account": ACCOUNT, "time": "2026-11-20T00:00:00Z", "region": REGION, "resources": [], "detail": detail
+    })
+}
+
+/// A control finding of Security Hub about a bucket, whose ARN has no account.
+pub fn control(control: &str, id: &str, bucket: &str) -> Value {
+    let finding = json!({
+        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
+        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
+        "AwsAccountId": ACCOUNT, "Region": REGION, "CreatedAt": "2026-11-19T00:00:00.000Z", "UpdatedAt": "2026-11-20T00:00:00.000Z",
+        "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
+        "Resources": [{ "Type": "AwsS3Bucket", "Id": format!("arn:aws:s3:::{bucket}"), "Partition": "aws", "Region": REGION }],
+        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
+    });
+    envelope(
+        "aws.securityhub",
+        "Security Hub Findings - Imported",
+        json!({ "findings": [finding] }),
+    )
+}
+
+/// A bucket that CloudTrail saw created.
+pub fn created(bucket: &str) -> Value {
+    let detail = json!({
+        "eventVersion": "1.10", "eventID": format!("created-{bucket}"), "eventTime": "2026-11-20T00:00:00Z",
+        "eventSource": "s3.amazonaws.com", "eventName": "CreateBucket", "awsRegion": REGION, "recipientAccountId": ACCOUNT,
+        "userIdentity": { "type": "IAMUser", "accountId": ACCOUNT }, "requestParameters": { "bucketName": bucket }
+    });
+    envelope("aws.s3", "AWS API Call via CloudTrail", detail)
+}

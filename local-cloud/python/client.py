@@ -1,0 +1,44 @@
+"""Calls the local cloud with boto3, a client that knows nothing of the functions: what it reads is the state as anybody sees it.
+
+    python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from typing import Any
+
+import boto3
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+
+@cache
+def client(service: str, region: str) -> BaseClient:
+    return boto3.client(
+        service,
+        endpoint_url=sys.argv[1],
+        region_name=region,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+    )
+
+
+def call(wanted: dict[str, Any]) -> dict[str, Any]:
+    operation = getattr(client(wanted["service"], wanted.get("region", "us-east-1")), wanted["operation"])
+    try:
+        answer = operation(**wanted["parameters"])
+    except ClientError as error:
+        answer = error.response
+        status = answer["ResponseMetadata"]["HTTPStatusCode"]
+        return {"code": answer["Error"]["Code"], "message": answer["Error"].get("Message", ""), "status": status}
+    answer.pop("ResponseMetadata", None)
+    return {"answer": answer}
+
+
+if __name__ == "__main__":
+    json.dump([call(wanted) for wanted in json.load(sys.stdin)], sys.stdout, default=str)
