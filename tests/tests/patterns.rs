@@ -64,7 +64,9 @@ enum Wish {
 }
 
 /// The functions, as their rules begin, each with what it claims.
-const FUNCTIONS: [(&str, fn(&Finding) -> bool); 3] = [
+type Claims = fn(&Finding) -> bool;
+
+const FUNCTIONS: [(&str, Claims); 3] = [
     ("BlockIp", |finding| {
         matches!(block_ip::attackers(finding), Claim::Targets(_))
     }),
@@ -76,7 +78,7 @@ const FUNCTIONS: [(&str, fn(&Finding) -> bool); 3] = [
     }),
 ];
 
-fn wish(payload: &str, claims: fn(&Finding) -> bool) -> Option<Wish> {
+fn wish(payload: &str, claims: Claims) -> Option<Wish> {
     let Ok(Invocation::Event(intake)) = intake::read(payload) else {
         return None;
     };

@@ -5,8 +5,9 @@
     clippy::indexing_slicing,
     reason = "a test that cannot go on has failed"
 )]
+#![allow(dead_code, reason = "each test file uses a part")]
 
-use local_cloud::{Call, CallError, Deployment, LocalCloud, function, logical, workspace};
+use local_cloud::{Call, CallError, Deployment, LocalCloud, logical, workspace};
 use serde_json::Value;
 
 /// The application with one function under test.
@@ -14,26 +15,37 @@ pub struct Stack {
     pub cloud: LocalCloud,
     pub deployment: Deployment,
     function: &'static str,
+    name: &'static str,
     logical: String,
 }
 
 impl Stack {
-    /// Deploys on a local cloud of its own, with every function in the mode `enforce`.
-    pub fn deploy(name: &'static str, stack: &str, parameters: &[(&str, &str)]) -> Self {
-        let logical = logical(name);
+    /// Deploys on a local cloud of its own, with the function in the mode `enforce`.
+    pub fn deploy(name: &'static str, stack: &'static str, parameters: &[(&str, &str)]) -> Self {
         let cloud = LocalCloud::start(&|_| {}).unwrap();
+        Self::on(cloud, name, stack, parameters)
+    }
+
+    /// Deploys the same stack with other parameters.
+    pub fn again(self, parameters: &[(&str, &str)]) -> Self {
+        Self::on(self.cloud, self.function, self.name, parameters)
+    }
+
+    fn on(cloud: LocalCloud, function: &'static str, name: &'static str, parameters: &[(&str, &str)]) -> Self {
+        let logical = logical(function);
         // The other functions are deployed, too, and never run: any binary stands for theirs.
-        let binary = function(name).unwrap();
+        let binary = local_cloud::function(function).unwrap();
         let binaries = ["block-ip", "disable-access-key", "enforce-s3-encryption"].map(|name| (name, binary.as_path()));
         let mode = format!("{logical}Mode");
         let mut all = vec![(mode.as_str(), "enforce"), ("LedgerDeletionProtection", "false")];
         all.extend(parameters);
         let template = workspace().unwrap().join("template.yaml");
-        let deployment = cloud.deploy(&template, stack, &binaries, &all).unwrap();
+        let deployment = cloud.deploy(&template, name, &binaries, &all).unwrap();
         Self {
             cloud,
             deployment,
-            function: name,
+            function,
+            name,
             logical,
         }
     }
