@@ -88,6 +88,15 @@ async fn held(ledger: &impl Ledger) -> Vec<String> {
     targets
 }
 
+async fn revision_of(ledger: &impl Ledger, target: &str) -> Revision {
+    let standing = ledger.standing::<String>(SCOPE).await.unwrap();
+    standing
+        .into_iter()
+        .find(|held| held.target == target)
+        .unwrap()
+        .revision
+}
+
 async fn behaves(ledger: impl Ledger) {
     // What is not there is not found, and creating it twice works once.
     assert!(ledger.find(&[record("a").id]).await.unwrap().is_empty());
@@ -123,6 +132,7 @@ async fn behaves(ledger: impl Ledger) {
     assert_eq!(held(&ledger).await, ["a", "b", "d"]);
 
     // Writing on top of what was read works; the record keeps what it says.
+    let first = revision_of(&ledger, "a").await;
     let settled = Status::Settled(Outcome::Remediated(Reason::new("blocked", "blocked")));
     let update = Record {
         status: settled.clone(),
@@ -132,7 +142,7 @@ async fn behaves(ledger: impl Ledger) {
         record: Some(update),
         standing: Some(StandingWrite::Remove {
             target: "a".to_owned(),
-            revision: Revision(1),
+            revision: first,
         }),
     };
     assert_eq!(
@@ -153,6 +163,24 @@ async fn behaves(ledger: impl Ledger) {
         }),
     };
     assert_eq!(ledger.write(SCOPE, &[stale]).await.unwrap(), [Written::Behind]);
+
+    // What is put again after it was removed is not what it was: a write that lingered meets nothing of its own.
+    let again = Entry::<String> {
+        record: None,
+        standing: Some(StandingWrite::Put(standing("a", Revision::ABSENT))),
+    };
+    assert_eq!(ledger.write(SCOPE, &[again]).await.unwrap(), [Written::Stored]);
+    let second = revision_of(&ledger, "a").await;
+    assert!(second > first, "{second} follows {first}");
+    let remove = |revision| Entry::<String> {
+        record: None,
+        standing: Some(StandingWrite::Remove {
+            target: "a".to_owned(),
+            revision,
+        }),
+    };
+    assert_eq!(ledger.write(SCOPE, &[remove(first)]).await.unwrap(), [Written::Behind]);
+    assert_eq!(ledger.write(SCOPE, &[remove(second)]).await.unwrap(), [Written::Stored]);
 
     // Scopes are apart.
     let elsewhere = ScopeKey {

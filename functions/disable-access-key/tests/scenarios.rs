@@ -735,3 +735,38 @@ async fn the_same_key_reported_by_three_services_is_disabled_once() {
     );
     assert_eq!(world.iam.writes(), writes);
 }
+
+/// Security Hub sends our own answer back as an event, with the same version of the finding.
+#[tokio::test(start_paused = true)]
+async fn an_echo_is_declined_and_a_failed_try_is_no_echo() {
+    let world = World::new();
+    world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
+    let instance = world.instance();
+    let event = control("IAM.3", "a", ARN);
+    let mut echo = event.clone();
+    echo["detail"]["findings"][0]["Workflow"]["Status"] = json!("NOTIFIED");
+    world.iam.deny("iam:UpdateAccessKey");
+    let (outcomes, _) = deliver(&instance, &world, &event).await;
+    assert!(outcomes[0].contains("Failed"), "{outcomes:?}");
+    world.iam.allow_all();
+    let (outcomes, _) = deliver(&instance, &world, &echo).await;
+    assert_eq!(outcomes, [format!("user/alice {OLD} (rotation) Remediated disabled")]);
+    let (outcomes, _) = deliver(&instance, &world, &echo).await;
+    assert_eq!(outcomes, [format!("user/alice {OLD} (rotation) Declined answered")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn approving_does_not_go_past_the_guardrails() {
+    let world = World::new();
+    world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
+    let careful = world.instance_with(&[("MODE", "approve")]);
+    let (_, summary) = deliver(&careful, &world, &control("IAM.3", "a", ARN)).await;
+    let id = &summary.outcomes[0].record;
+    let protecting = world.instance_with(&[("MODE", "approve"), ("PROTECTED_PRINCIPALS", "user/alice")]);
+    let refused = protecting.approve(id, world.deadline()).await.unwrap();
+    assert_eq!(
+        told(&refused),
+        [format!("user/alice {OLD} (rotation) Declined protected-principal")]
+    );
+    assert_eq!(world.iam.state("alice"), [format!("{OLD}:Active")]);
+}

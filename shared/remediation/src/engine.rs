@@ -161,7 +161,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 (Status::Settled(Outcome::Undone(_)), _) => Err("it has been undone already".to_owned()),
                 (_, Some(reason)) => Err(format!("the change has ended without it: {reason}")),
                 (Status::Settled(Outcome::Remediated(_)) | Status::Intended | Status::Reverting, None) => Ok(()),
-                (Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_)), None) if record.change.is_some() => {
+                // What was announced may have been made, whatever came of it since.
+                (Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_) | Outcome::Declined(_)), None)
+                    if record.change.is_some() =>
+                {
                     Ok(())
                 }
                 (Status::Settled(other), None) => Err(format!("nothing was changed: {}", other.name())),

@@ -94,7 +94,9 @@ impl<R: Remediation> Case<R> {
     pub(super) fn is_intended(&self) -> bool {
         self.record.as_ref().is_some_and(|record| match &record.status {
             Status::Intended | Status::Reverting => true,
-            Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_)) => record.change.is_some(),
+            Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_) | Outcome::Declined(_)) => {
+                record.change.is_some()
+            }
             Status::Settled(_) => false,
         })
     }
