@@ -92,11 +92,22 @@ impl<'a> Statement<'a> {
 
     /// Whether the statement may be about this action. `NotAction` is about all that it does not list.
     pub(crate) fn covers(&self, action: &str) -> bool {
+        let action = action.to_ascii_lowercase();
+        let is_listed = |listed| {
+            let mut patterns = texts(listed).into_iter();
+            patterns.any(|pattern| matches(&pattern.to_ascii_lowercase(), &action))
+        };
         match (self.0.get("Action"), self.0.get("NotAction")) {
-            (Some(listed), _) => texts(listed).iter().any(|pattern| matches(pattern, action)),
-            (None, Some(listed)) => !texts(listed).iter().any(|pattern| matches(pattern, action)),
+            (Some(listed), _) => is_listed(listed),
+            (None, Some(listed)) => !is_listed(listed),
             (None, None) => true,
         }
+    }
+
+    /// Whether the statement may be about this resource, whose case counts. `NotResource` may be about any.
+    pub(crate) fn reaches(&self, arn: &str) -> bool {
+        let listed = self.0.get("Resource");
+        listed.is_none_or(|listed| texts(listed).iter().any(|pattern| matches(pattern, arn)))
     }
 
     pub(crate) fn condition(&self) -> Option<&'a Map<String, Value>> {
@@ -125,7 +136,11 @@ impl<'a> Statement<'a> {
             let values = texts(value);
             let is_own = |value: &&str| match key.to_ascii_lowercase().as_str() {
                 "aws:principalaccount" | "aws:sourceaccount" => *value == account,
-                "aws:principalarn" | "aws:sourcearn" => account_of(value) == Some(account),
+                "aws:principalarn" | "aws:sourcearn" => {
+                    // A wildcard reaches over colons: one before the account lets other accounts in.
+                    let is_open = value.split(':').take(5).any(|part| part.contains(['*', '?']));
+                    !is_open && account_of(value) == Some(account)
+                }
                 _ => false,
             };
             !values.is_empty() && values.iter().all(is_own)
@@ -176,9 +191,8 @@ pub(crate) fn texts(value: &Value) -> Vec<&str> {
     }
 }
 
-/// IAM's patterns: `*` is any text, `?` any character; the case of an action does not count.
+/// IAM's patterns: `*` is any text, `?` any character.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     // One row per character of the pattern: which prefixes of the text it matches so far.
     let text: Vec<char> = text.chars().collect();
     let mut reached: Vec<bool> = (0..=text.len()).map(|length| length == 0).collect();
@@ -236,7 +250,8 @@ pub(crate) fn outsiders(policy: &str, account: &str) -> Result<Vec<Outsider>, Un
     Ok(outsiders)
 }
 
-/// Whether a key policy certainly lets this outsider do what it does with the bucket.
+/// Whether a key policy certainly lets this outsider do what it does with the bucket. Who uploads in parts needs
+/// `kms:Decrypt`, too.
 pub(crate) fn key_admits(key_policy: &str, outsider: &Outsider) -> bool {
     let Ok(document) = Document::parse(key_policy) else {
         return false;
@@ -257,6 +272,11 @@ pub(crate) fn key_admits(key_policy: &str, outsider: &Outsider) -> bool {
             statement.is_allow()
                 && statement.condition().is_none()
                 && statement.field("NotPrincipal").is_none()
+                && statement
+                    .field("Resource")
+                    .map(texts)
+                    .unwrap_or_default()
+                    .contains(&"*")
                 && statement.covers(action)
                 && statement.principals().iter().any(is_meant)
         });
@@ -265,7 +285,7 @@ pub(crate) fn key_admits(key_policy: &str, outsider: &Outsider) -> bool {
                 .statements()
                 .any(|statement| statement.is_deny() && statement.covers(action))
     };
-    (!outsider.reads || may("kms:Decrypt")) && (!outsider.writes || may("kms:GenerateDataKey"))
+    may("kms:Decrypt") && (!outsider.writes || may("kms:GenerateDataKey"))
 }
 
 /// The place of `Statement` in the text of a policy.
@@ -283,7 +303,7 @@ mod tests {
     fn patterns_as_iam_reads_them() {
         for (pattern, text, expected) in [
             ("s3:*", "s3:GetObject", true),
-            ("S3:getobject", "s3:GetObject", true),
+            ("S3:getobject", "s3:GetObject", false),
             ("s3:Get*", "s3:PutObject", false),
             ("*", "s3:PutObject", true),
             ("s3:?etObject", "s3:GetObject", true),
@@ -357,6 +377,22 @@ mod tests {
         );
         assert_eq!(
             who(&allow(
+                r#""*""#,
+                r#""S3:getobject""#,
+                r#"{"StringLike":{"aws:PrincipalArn":"arn:aws:iam::111122223333:*"}}"#
+            )),
+            none
+        );
+        assert_eq!(
+            who(&allow(
+                r#""*""#,
+                r#""S3:getobject""#,
+                r#"{"StringLike":{"aws:PrincipalArn":"arn:*:iam::111122223333:*"}}"#
+            )),
+            ["* 10"]
+        );
+        assert_eq!(
+            who(&allow(
                 r#"{"Service":"delivery.logs.amazonaws.com"}"#,
                 r#""s3:PutObject""#,
                 r#"{"StringEquals":{"aws:SourceAccount":"111122223333"}}"#
@@ -401,6 +437,18 @@ mod tests {
             ..outsider
         };
         assert!(!key_admits(&allow(root, r#"["kms:Decrypt"]"#, "{}"), &writer));
+        let only_writes = Outsider {
+            reads: false,
+            ..writer.clone()
+        };
+        assert!(!key_admits(
+            &allow(root, r#""kms:GenerateDataKey*""#, "{}"),
+            &only_writes
+        ));
+        assert!(!key_admits(
+            &allow(root, r#""kms:*""#, "{}").replace(r#""Resource":"*""#, r#""Resource":"arn:x""#),
+            &writer
+        ));
         assert!(key_admits(
             &allow(root, r#"["kms:Decrypt","kms:GenerateDataKey*"]"#, "{}"),
             &writer

@@ -165,7 +165,7 @@ impl Situation<'_> {
         if let Some(current) = current
             && (current.is_kms()
                 || want == Want::Any
-                || (want == Want::Chosen && *self.chosen == DefaultEncryption::Aes256))
+                || (want == Want::Chosen && (*self.chosen == DefaultEncryption::Aes256 || self.is_ours(current))))
         {
             return Decision::InPlace(Reason::new(
                 "encrypted",
@@ -225,7 +225,8 @@ impl Situation<'_> {
             Some(Err(error)) => return Err(for_a_person("unreadable-policy", format!("{bucket}: {error}"))),
         };
         if let Some(by) = log_delivery(&outsiders, surroundings) {
-            return if state.current.is_none() {
+            // No answer to a finding that asks for KMS: the next look would decline what was written for it.
+            return if state.current.is_none() && want != Want::Kms {
                 Ok(sse_s3)
             } else {
                 Err(by_rule(
@@ -335,6 +336,14 @@ impl Situation<'_> {
             );
             decline("changed-since", text)
         }
+    }
+
+    /// Whether this is what was chosen, and written, before.
+    fn is_ours(&self, current: &Encryption) -> bool {
+        let is_it = |change: &Change| matches!(change, Change::Encryption(changed) if changed.after == *current);
+        self.standing
+            .iter()
+            .any(|row| row.phase == Phase::Active && is_it(&row.change))
     }
 
     /// Until when an operator's undo holds, whichever rule it undid.

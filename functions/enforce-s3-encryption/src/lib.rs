@@ -127,6 +127,7 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
             (Scope::Policy(bucket), State::Policy(policy)) => {
                 let situation = tls::Situation {
                     now: view.now,
+                    account: self.settings.account.as_str(),
                     partition: &self.settings.partition,
                     own_role: self.settings.own_role.as_deref(),
                     bucket,

@@ -27,7 +27,7 @@ use remediation_aws::{Aws, classify};
 use crate::{
     bucket::BucketName,
     buckets::{Buckets, Write},
-    encryption::{Encryption, Key},
+    encryption::{AES256, Encryption, Key},
     tls::same,
 };
 
@@ -155,21 +155,35 @@ fn configuration(operation: &str, wanted: &Encryption) -> Result<ServerSideEncry
         .map_err(|error| unbuildable(&error))
 }
 
-fn read(rule: &ServerSideEncryptionRule) -> Option<Encryption> {
-    let by_default = rule.apply_server_side_encryption_by_default()?;
+/// A rule that names no encryption leaves S3's own, which is SSE-S3.
+fn read(rule: &ServerSideEncryptionRule) -> Encryption {
+    let by_default = rule.apply_server_side_encryption_by_default();
     let blocked = rule
         .blocked_encryption_types()
         .map(BlockedEncryptionTypes::encryption_type)
         .unwrap_or_default();
-    Some(Encryption {
-        algorithm: by_default.sse_algorithm().as_str().to_owned(),
+    Encryption {
+        algorithm: by_default
+            .map_or(AES256, |default| default.sse_algorithm().as_str())
+            .to_owned(),
         key: by_default
-            .kms_master_key_id()
+            .and_then(|default| default.kms_master_key_id())
             .filter(|key| !key.is_empty())
             .map(str::to_owned),
         bucket_key: rule.bucket_key_enabled().unwrap_or(false),
         blocked: blocked.iter().map(|kind| kind.as_str().to_owned()).collect(),
-    })
+    }
+}
+
+/// A bucket that is gone, or that somebody else is just writing to, is looked at again.
+fn meanwhile(failure: Failure) -> Failure {
+    match failure.code.as_str() {
+        "NoSuchBucket" | "OperationAborted" => Failure {
+            class: Class::Conflict,
+            ..failure
+        },
+        _ => failure,
+    }
 }
 
 impl Buckets for AwsBuckets {
@@ -192,8 +206,9 @@ impl Buckets for AwsBuckets {
             .map(str::to_owned);
         match (status, elsewhere) {
             (404, _) => Ok(None),
-            // In another Region S3 says where, and nothing more.
-            (301 | 400, Some(region)) => Ok(Some(region)),
+            // In another Region S3 says where, and nothing more; so it does to who may not list the bucket. What we may
+            // do with it, the calls there tell.
+            (301 | 400 | 403, Some(region)) => Ok(Some(region)),
             _ => Err(classify(OPERATION, &error)),
         }
     }
@@ -206,7 +221,7 @@ impl Buckets for AwsBuckets {
         let rules = answer.and_then(|answer| answer.server_side_encryption_configuration);
         match rules.as_ref().map(ServerSideEncryptionConfiguration::rules) {
             None | Some([]) => Ok(None),
-            Some([rule]) => Ok(read(rule)),
+            Some([rule]) => Ok(Some(read(rule))),
             Some(more) => Err(unexpected(OPERATION, format!("{} rules", more.len()))),
         }
     }
@@ -276,6 +291,15 @@ impl Buckets for AwsBuckets {
     }
 
     async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        let request_id = self.write_if_unchanged(write.write()).await.map_err(meanwhile)?;
+        Ok(Receipt { request_id })
+    }
+}
+
+impl AwsBuckets {
+    /// S3 has no version to be conditional on, neither for policies nor for encryption: whoever writes between this read
+    /// and this write is overwritten.
+    async fn write_if_unchanged(&self, write: &Write) -> Result<Option<String>, Failure> {
         let changed = |operation: &str| {
             Failure::new(
                 Class::Conflict,
@@ -284,15 +308,15 @@ impl Buckets for AwsBuckets {
                 "somebody has changed it since it was read",
             )
         };
-        let request_id = match write.write() {
+        match write {
             Write::Encryption { bucket, found, wanted } => {
                 let region = self.region_of(bucket).await?;
                 if self.encryption(bucket, &region).await? != *found {
                     return Err(changed("s3:PutBucketEncryption"));
                 }
                 match wanted {
-                    Some(wanted) => self.put_encryption(bucket, &region, wanted).await?,
-                    None => self.delete_encryption(bucket, &region).await?,
+                    Some(wanted) => self.put_encryption(bucket, &region, wanted).await,
+                    None => self.delete_encryption(bucket, &region).await,
                 }
             }
             Write::Policy { bucket, found, wanted } => {
@@ -301,11 +325,67 @@ impl Buckets for AwsBuckets {
                     return Err(changed("s3:PutBucketPolicy"));
                 }
                 match wanted {
-                    Some(wanted) => self.put_policy(bucket, &region, wanted).await?,
-                    None => self.delete_policy(bucket, &region).await?,
+                    Some(wanted) => self.put_policy(bucket, &region, wanted).await,
+                    None => self.delete_policy(bucket, &region).await,
                 }
             }
-        };
-        Ok(Receipt { request_id })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encryption(algorithm: &str, key: Option<&str>, blocked: &[&str]) -> Encryption {
+        Encryption {
+            algorithm: algorithm.to_owned(),
+            key: key.map(str::to_owned),
+            bucket_key: key.is_some(),
+            blocked: blocked.iter().map(|kind| (*kind).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        for written in [
+            encryption(AES256, None, &[]),
+            encryption(AES256, None, &["SSE-C"]),
+            encryption("aws:kms", None, &["NONE"]),
+            encryption(
+                "aws:kms:dsse",
+                Some("arn:aws:kms:us-east-1:111122223333:key/a"),
+                &["SSE-C", "of-tomorrow"],
+            ),
+        ] {
+            let configuration = configuration("s3:PutBucketEncryption", &written).unwrap();
+            let [rule] = configuration.rules() else {
+                panic!("{configuration:?}")
+            };
+            assert_eq!(read(rule), written);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_only_blocks_keeps_blocking() {
+        let blocked = BlockedEncryptionTypes::builder()
+            .encryption_type(EncryptionType::SseC)
+            .build();
+        let rule = ServerSideEncryptionRule::builder()
+            .blocked_encryption_types(blocked)
+            .build();
+        assert_eq!(read(&rule), encryption(AES256, None, &["SSE-C"]));
+    }
+
+    #[test]
+    fn what_changes_under_a_write_is_looked_at_again() {
+        for (code, class) in [
+            ("NoSuchBucket", Class::Conflict),
+            ("OperationAborted", Class::Conflict),
+            ("MalformedPolicy", Class::Permanent),
+        ] {
+            let failure = Failure::new(Class::Permanent, "s3:PutBucketPolicy", code, "");
+            assert_eq!(meanwhile(failure).class, class, "{code}");
+        }
     }
 }

@@ -126,12 +126,15 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
     match parts.as_slice() {
         ["arn", _, "kms", region, account, key]
             if !region.is_empty()
-                && account.len() == 12
+                && AccountId::parse(account).is_ok()
                 && key.strip_prefix("key/").is_some_and(|id| !id.is_empty()) =>
         {
             Ok(((*region).to_owned(), text.to_owned()))
         }
-        _ => Err("expected aws/s3, AES256 or the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID; no alias"),
+        _ => Err(
+            "expected aws/s3, AES256 or the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID; an alias or a bare id \
+             means the key of whoever uploads",
+        ),
     }
 }
 

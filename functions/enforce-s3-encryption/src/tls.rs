@@ -47,6 +47,7 @@ impl Merging {
 /// What the decision rests on.
 pub(crate) struct Situation<'a> {
     pub now: Timestamp,
+    pub account: &'a str,
     pub partition: &'a str,
     /// The function's own role, to see whether a policy would lock it out.
     pub own_role: Option<&'a str>,
@@ -133,24 +134,27 @@ impl Situation<'_> {
 
     /// A statement that denies us, unconditionally, to write the policy. A condition is S3's to judge.
     fn lock_out(&self, policy: &str) -> Option<String> {
-        let own_role = self.own_role?;
         let document = Document::parse(policy).ok()?;
-        let account = own_role.split(':').nth(4);
+        let bucket_arn = arn(self.bucket, self.partition);
+        let is_own_role = |principal: &Principal| Some(principal.name()) == self.own_role;
         let is_us = |principal: &Principal| match principal {
             Principal::Anyone => true,
-            Principal::Aws { account: of, text } => {
-                text == own_role
-                    || (of.as_deref() == account && (text.ends_with(":root") || Some(text.as_str()) == account))
+            Principal::Aws { account, text } => {
+                let is_ours = account.as_deref() == Some(self.account);
+                is_own_role(principal) || (is_ours && (text.ends_with(":root") || text == self.account))
             }
             Principal::Service(_) | Principal::Other(_) => false,
         };
         let denies = |(index, statement): (usize, Statement<'_>)| {
             let concerns_us = match statement.excepted() {
-                Some(excepted) => !excepted.iter().any(is_us),
+                // The account alone excepts its root user, and none of its roles.
+                Some(excepted) => !excepted.iter().any(is_own_role),
                 None => statement.principals().iter().any(is_us),
             };
-            let is_denied =
-                statement.is_deny() && statement.condition().is_none() && statement.covers("s3:PutBucketPolicy");
+            let is_denied = statement.is_deny()
+                && statement.condition().is_none()
+                && statement.covers("s3:PutBucketPolicy")
+                && statement.reaches(&bucket_arn);
             (is_denied && concerns_us).then(|| name(index, statement))
         };
         document.statements().enumerate().find_map(denies)
@@ -290,29 +294,39 @@ pub fn merge(policy: Option<&str>, bucket: &BucketName, partition: &str) -> Resu
     Ok(Merged::Text(format!("{before}{new}{after}")))
 }
 
+fn arn(bucket: &BucketName, partition: &str) -> String {
+    format!("arn:{partition}:s3:::{bucket}")
+}
+
 /// What AWS documents for S3.5: it holds for the bucket and for its objects.
 fn statement(sid: &str, bucket: &BucketName, partition: &str) -> Value {
+    let arn = arn(bucket, partition);
     json!({
         "Sid": sid,
         "Effect": "Deny",
         "Principal": "*",
         "Action": "s3:*",
-        "Resource": [format!("arn:{partition}:s3:::{bucket}"), format!("arn:{partition}:s3:::{bucket}/*")],
+        "Resource": [arn, format!("{arn}/*")],
         "Condition": { "Bool": { "aws:SecureTransport": "false" } }
     })
 }
 
 /// Whether the statement certainly refuses every call on the bucket and its objects that does not come over TLS.
 fn refuses_plain_http(statement: Statement<'_>, bucket: &BucketName, partition: &str) -> bool {
-    let bucket_arn = format!("arn:{partition}:s3:::{bucket}");
+    let bucket_arn = arn(bucket, partition);
+    let objects = format!("{bucket_arn}/");
     let field = |name: &str| statement.field(name).map(texts).unwrap_or_default();
-    let is_everybody = statement.field("Principal").is_some() && statement.principals().contains(&Principal::Anyone);
-    let covers = |arn: &str| {
-        // ARNs are compared as they are written; only the wildcards count.
-        field("Resource").iter().any(|pattern| {
-            *pattern == "*" || *pattern == arn || (pattern.to_lowercase() == **pattern && matches(pattern, arn))
-        })
+    let is_everybody = match statement.field("Principal") {
+        Some(Value::String(text)) => text == "*",
+        Some(Value::Object(kinds)) => kinds.get("AWS").is_some_and(|named| texts(named).contains(&"*")),
+        _ => false,
     };
+    let resources = field("Resource");
+    let covers_bucket = resources.iter().any(|pattern| matches(pattern, &bucket_arn));
+    // All objects, if the part before the last `*` gets as far as the slash.
+    let covers_objects = resources
+        .iter()
+        .any(|pattern| pattern.ends_with('*') && matches(pattern, &objects));
     let on_http = || {
         let mut operators = statement.condition()?.iter();
         let (operator, keys) = operators.next()?;
@@ -331,8 +345,8 @@ fn refuses_plain_http(statement: Statement<'_>, bucket: &BucketName, partition: 
         && field("Action")
             .iter()
             .any(|action| *action == "*" || action.eq_ignore_ascii_case("s3:*"))
-        && covers(&bucket_arn)
-        && covers(&format!("{bucket_arn}/*"))
+        && covers_bucket
+        && covers_objects
         && on_http().unwrap_or(false)
 }
 
@@ -414,6 +428,14 @@ mod tests {
             form(r#""*""#, r#""s3:GetObject""#, both, http),
             form(r#""*""#, all, r#""arn:aws:s3:::orders/*""#, http),
             form(r#""*""#, all, r#""arn:aws:s3:::orders""#, http),
+            form(
+                r#""*""#,
+                all,
+                r#"["arn:aws:s3:::orders","arn:aws:s3:::orders/?"]"#,
+                http,
+            ),
+            form(r#""*""#, all, r#""arn:aws:s3:::Orders*""#, http),
+            form(r#""111122223333""#, all, both, http),
             form(r#""*""#, all, both, r#"{"Bool":{"aws:SecureTransport":"true"}}"#),
             form(
                 r#""*""#,

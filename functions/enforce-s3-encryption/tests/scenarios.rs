@@ -562,3 +562,133 @@ async fn two_findings_about_one_change_are_undone_one_by_one() {
     assert_eq!(told(&undone), ["Undone undone-before"]);
     assert_eq!(world.s3.get("orders"), Bucket::default());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_log_target_without_encryption_gets_sse_s3_only_where_that_answers_the_finding() {
+    let bare = Bucket {
+        encryption: None,
+        grantees: vec!["http://acs.amazonaws.com/groups/s3/LogDelivery".to_owned()],
+        ..Bucket::default()
+    };
+    let world = World::with("logs", bare.clone());
+    let instance = world.instance();
+    assert_eq!(
+        deliver(&instance, &world, &control("S3.17", "a", "logs")).await.0,
+        ["Declined log-delivery-target"]
+    );
+    assert_eq!((world.s3.get("logs"), world.s3.writes()), (bare.clone(), 0));
+
+    let (outcomes, summary) = deliver(&instance, &world, &created("logs")).await;
+    assert_eq!(outcomes, ["Remediated encrypted"]);
+    assert_eq!(world.s3.get("logs").encryption, Some(sse_s3()));
+    let record = &summary.outcomes[0].record;
+    assert_eq!(
+        told(&instance.undo(record, world.deadline()).await.unwrap()),
+        ["Undone restored"]
+    );
+    assert_eq!(world.s3.get("logs"), bare);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_holds_against_every_rule_about_the_same_part() {
+    let bare = Bucket {
+        encryption: None,
+        ..Bucket::default()
+    };
+    let world = World::with("orders", bare.clone());
+    let instance = world.instance();
+    deliver(&instance, &world, &control("S3.17", "a", "orders")).await;
+    instance.undo(&record(&world), world.deadline()).await.unwrap();
+    assert_eq!(world.s3.get("orders"), bare);
+    for event in [
+        control("S3.4", "b", "orders"),
+        control("S3.17", "c", "orders"),
+        created("orders"),
+    ] {
+        assert_eq!(deliver(&instance, &world, &event).await.0, ["Declined undone"]);
+    }
+    assert_eq!(
+        deliver(&instance, &world, &control("S3.5", "d", "orders")).await.0,
+        ["Remediated tls-only"],
+        "the policy is another part"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_person_changed_back_is_encrypted_again_and_undone_to_what_that_person_left() {
+    let world = World::with("orders", Bucket::default());
+    let instance = world.instance();
+    deliver(&instance, &world, &control("S3.17", "a", "orders")).await;
+    let theirs = Bucket {
+        encryption: Some(Encryption {
+            blocked: vec!["SSE-C".to_owned()],
+            ..sse_s3()
+        }),
+        ..Bucket::default()
+    };
+    world.s3.put("orders", theirs.clone());
+    let (outcomes, summary) = deliver(&instance, &world, &control("S3.17", "b", "orders")).await;
+    assert_eq!(outcomes, ["Remediated encrypted"]);
+    let record = &summary.outcomes[0].record;
+    assert_eq!(
+        told(&instance.undo(record, world.deadline()).await.unwrap()),
+        ["Undone restored"]
+    );
+    assert_eq!(world.s3.get("orders"), theirs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn encryption_set_between_look_and_write_is_kept() {
+    let world = World::with("orders", Bucket::default());
+    let theirs = Bucket {
+        encryption: Some(kms(Some(KEY))),
+        ..Bucket::default()
+    };
+    world.s3.meddle("orders", theirs.clone());
+    deliver(&world.instance(), &world, &control("S3.17", "a", "orders")).await;
+    assert_eq!(world.s3.get("orders"), theirs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_locked_out_is_known_as_far_as_the_settings_tell() {
+    let denies = |principal: &str, resource: &str| {
+        policy(&format!(
+            r#"{{"Effect":"Deny",{principal},"Action":"s3:*","Resource":"{resource}"}}"#
+        ))
+    };
+    let bucket = "arn:aws:s3:::orders";
+    for (bucket, own_role, expected) in [
+        (denies(r#""Principal":"*""#, bucket), "", "Escalated locked-out"),
+        (
+            denies(r#""Principal":{"AWS":"arn:aws:iam::111122223333:root"}"#, bucket),
+            "",
+            "Escalated locked-out",
+        ),
+        // Whoever `NotPrincipal` excepts may not be us.
+        (
+            denies(r#""NotPrincipal":{"AWS":"arn:aws:iam::111122223333:role/own"}"#, bucket),
+            "",
+            "Escalated locked-out",
+        ),
+        // The account's name alone excepts its root user, and none of its roles.
+        (
+            denies(r#""NotPrincipal":{"AWS":"arn:aws:iam::111122223333:root"}"#, bucket),
+            "arn:aws:iam::111122223333:role/own",
+            "Escalated locked-out",
+        ),
+        // About objects only: the policy can still be written.
+        (
+            denies(r#""Principal":"*""#, "arn:aws:s3:::orders/private/*"),
+            "arn:aws:iam::111122223333:role/own",
+            "Remediated tls-only",
+        ),
+    ] {
+        let world = World::with("orders", bucket.clone());
+        let instance = world.instance_with(&[("OWN_ROLE_ARN", own_role)]);
+        assert_eq!(
+            deliver(&instance, &world, &control("S3.5", "a", "orders")).await.0,
+            [expected],
+            "{bucket:?}"
+        );
+    }
+}
