@@ -161,7 +161,12 @@ fn tell_finding(text: &mut String, finding: &Finding) {
                 Err(error) => writeln!(text, "  our side: {:?}, unreadable: {error}", threat.role).unwrap(),
             }
             for credential in &threat.credentials {
-                let parts = [&credential.kind, &credential.name, &credential.principal, &credential.key];
+                let parts = [
+                    &credential.kind,
+                    &credential.name,
+                    &credential.principal,
+                    &credential.key,
+                ];
                 let parts: Vec<_> = parts.into_iter().map(|part| part.as_deref().unwrap_or("-")).collect();
                 writeln!(text, "  credentials: {}", parts.join(" ")).unwrap();
             }
