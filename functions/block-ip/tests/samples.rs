@@ -10,7 +10,11 @@ mod support;
 
 use std::{collections::BTreeSet, fmt::Write, path::Path};
 
-use remediation::clock::Timestamp;
+use remediation::{
+    clock::Timestamp,
+    finding::Channel,
+    intake::{self, Invocation},
+};
 use support::{Instance, V4, V6, World, texts};
 use testkit::{TokioClock, samples};
 
@@ -79,6 +83,27 @@ async fn a_finding_that_comes_by_three_ways_is_one_finding() {
         .map(|record| record.evidence.id.to_string())
         .collect();
     assert_eq!(findings.len(), 1, "{findings:?}");
+}
+
+/// Where credentials were used, they are the cause: blocking the address is no answer to the finding.
+#[tokio::test(start_paused = true)]
+async fn security_hub_is_answered_only_where_no_credentials_are_named() {
+    for (function, name, expected) in [
+        (FUNCTION, "security-hub-imported-ssh-brute-force", true),
+        ("disable-access-key", "securityhub-guardduty-key", false),
+    ] {
+        let world = world();
+        let samples = samples::of(function);
+        let (_, payload) = samples.iter().find(|(sample, _)| sample == name).unwrap();
+        let Ok(Invocation::Event(intake)) = intake::read(payload) else {
+            panic!("not an event")
+        };
+        let summary = world.instance().event(intake, world.deadline()).await;
+        let report = &summary.outcomes[0];
+        assert_eq!(report.outcome.name(), "Remediated", "{name}");
+        let is_answered = report.channels.iter().any(|channel| *channel != Channel::Direct);
+        assert_eq!(is_answered, expected, "{name}");
+    }
 }
 
 /// What becomes of a payload, and what the sets then hold.
