@@ -101,6 +101,10 @@ const FUNCTIONS: [Function; 3] = [
             ("s3:PutBucketPolicy", "merges the statement, and restores"),
             ("s3:DeleteBucketPolicy", "restores a bucket that had none"),
             ("s3:GetBucketAcl", "who reads the bucket"),
+            (
+                "s3:GetBucketWebsite",
+                "whether the bucket is a website, which has no TLS",
+            ),
             ("kms:DescribeKey", "whether the chosen key can encrypt"),
             ("kms:GetKeyPolicy", "whether readers from outside may use it"),
         ],

@@ -11,7 +11,7 @@ use remediation::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change,
+    Change, held_until,
     iam::{Key, Use, Write},
     identity::{KeyId, PrincipalName, Rule, Target},
     undone_before,
@@ -43,7 +43,9 @@ pub struct Limits {
     pub disable_used: bool,
 }
 
-/// The 45 days of IAM.22 are no parameter of the control.
+/// The 90 days of IAM.3 and IAM.8 are no parameter of the controls.
+const CONTROL: TimeDelta = TimeDelta::days(90);
+/// Nor are the 45 days of IAM.22.
 const UNUSED_45: TimeDelta = TimeDelta::days(45);
 
 impl Limits {
@@ -164,14 +166,11 @@ impl Situation<'_> {
     fn by_rule(&self, key: &Key, rule: Rule) -> Decision<Change> {
         let id = &key.id;
         let violation = match rule {
-            Rule::Rotation => self.overdue(key),
+            Rule::Rotation => self.overdue(key, self.limits.key_age),
             Rule::Unused | Rule::Unused45 => self.idle(key, self.limits.unused(rule)),
         };
         let Some(violation) = violation else {
-            return Decision::InPlace(Reason::new(
-                "compliant",
-                format!("{id} does not violate the rule ({rule})"),
-            ));
+            return self.within_limits(key, rule);
         };
         if let Some(until) = self.held(id, |_| true) {
             return undone(id, until);
@@ -193,10 +192,40 @@ impl Situation<'_> {
         }
     }
 
-    fn overdue(&self, key: &Key) -> Option<String> {
+    /// Active, and by our limits in order. Nothing was done, so nothing is said to be done.
+    fn within_limits(&self, key: &Key, rule: Rule) -> Decision<Change> {
+        let id = &key.id;
+        let is_announced = |row: &&Standing<Change>| {
+            row.phase == Phase::Active
+                && matches!(&row.change, Change::Key(disabled) if disabled.key == *id && disabled.rule == Some(rule))
+        };
+        if self.standing.iter().any(|row| is_announced(&row)) {
+            return decline(
+                "compliant-since",
+                format!("{id} does not violate the rule any more ({rule}), and is active"),
+            );
+        }
+        let by_control = match rule {
+            Rule::Rotation => self.overdue(key, CONTROL),
+            Rule::Unused => self.idle(key, CONTROL),
+            Rule::Unused45 => None,
+        };
+        match by_control {
+            Some(violation) => decline(
+                "within-limit",
+                format!("{violation} by the control; the settings allow more"),
+            ),
+            None => Decision::InPlace(Reason::new(
+                "compliant",
+                format!("{id} does not violate the rule ({rule})"),
+            )),
+        }
+    }
+
+    fn overdue(&self, key: &Key, most: TimeDelta) -> Option<String> {
         let age = self.now - key.created;
-        (age > self.limits.key_age).then(|| {
-            let most = self.limits.key_age.num_days();
+        (age > most).then(|| {
+            let most = most.num_days();
             format!("{} is {} days old, of {most} allowed", key.id, age.num_days())
         })
     }
@@ -265,7 +294,16 @@ impl Situation<'_> {
             );
         };
         if let Phase::Held(_) = row.phase {
-            return Decision::InPlace(undone_before());
+            let keys = self.state.keys.as_deref().unwrap_or_default();
+            let is_active = keys.iter().any(|key| key.id == disabled.key && key.active);
+            return if is_active {
+                Decision::InPlace(undone_before())
+            } else {
+                decline(
+                    "not-standing",
+                    format!("{} is inactive, but by no change of ours that stands", disabled.key),
+                )
+            };
         }
         let id = &disabled.key;
         let is_compromised = |other: &&Standing<Change>| {
@@ -303,11 +341,11 @@ impl Situation<'_> {
 
     /// Until when an operator's undo keeps this key from being disabled for the same kind of reason.
     fn held(&self, key: &KeyId, counts: impl Fn(&DisabledKey) -> bool) -> Option<Timestamp> {
-        let holds = self.standing.iter().filter_map(|row| match (&row.phase, &row.change) {
-            (Phase::Held(until), Change::Key(disabled)) if disabled.key == *key && counts(disabled) => Some(*until),
+        let holds = self.standing.iter().filter_map(|row| match &row.change {
+            Change::Key(disabled) if disabled.key == *key && counts(disabled) => held_until(&row.phase, self.now),
             _ => None,
         });
-        holds.filter(|until| *until > self.now).max()
+        holds.max()
     }
 
     /// A key that was disabled by rule, and is then reported as compromised, is not to be re-activated by undoing the rule.

@@ -31,7 +31,7 @@ use remediation::{
     clock::Timestamp,
     failure::Failure,
     finding::Finding,
-    ledger::Image,
+    ledger::{Image, Phase},
     outcome::Reason,
     plan::{Decision, Plan},
 };
@@ -103,9 +103,9 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
     }
 
     fn guard(&self, target: &Target) -> Option<Reason> {
-        let principal = target
-            .principal()
-            .filter(|principal| self.protected.contains(principal))?;
+        // IAM tells names apart by their letters, not by their case.
+        let is_protected = |principal: &String| self.protected.iter().any(|name| name.eq_ignore_ascii_case(principal));
+        let principal = target.principal().filter(is_protected)?;
         Some(Reason::new(
             "protected-principal",
             format!("{principal} is protected by a setting"),
@@ -246,6 +246,16 @@ fn beyond<I: Iam>(view: &View<'_, DisableAccessKey<I>>) -> Plan<Change, Write> {
         upkeep: Vec::new(),
         write: None,
         gauges: Vec::new(),
+    }
+}
+
+/// Until when an operator's undo holds, if it does. One that is under way holds already: a finding that comes in between must
+/// not take back what is just being restored.
+fn held_until(phase: &Phase, now: Timestamp) -> Option<Timestamp> {
+    match phase {
+        Phase::Held(until) => Some(*until).filter(|until| *until > now),
+        Phase::Releasing(_) => Some(now + HOLD_COMPROMISED),
+        Phase::Active => None,
     }
 }
 

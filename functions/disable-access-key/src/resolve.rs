@@ -41,7 +41,8 @@ enum Found {
 
 async fn find<I: Iam>(iam: &I, user: User) -> Result<Found, Failure> {
     Ok(match user {
-        User::Known { .. } => Found::User(user),
+        // A plan may have waited for approval while its user was deleted and another took the name.
+        User::Known { name, id } => of_name(iam.user(&name).await?, &name, Some(&id)),
         User::Named(name, id) => of_name(iam.user(&name).await?, &name, id.as_ref()),
         User::Id(id) => match iam.user_with_id(&id).await? {
             Some(account) => Found::User(account.into()),

@@ -227,8 +227,9 @@ impl Iam for AwsIam {
         };
         let id = UniqueId::parse(role.role_id());
         let id = id.ok_or_else(|| unexpected(OPERATION, format!("a role with the id {:?}", role.role_id())))?;
+        let spelt = PrincipalName::parse(role.role_name());
         let found = Role {
-            name: name.clone(),
+            name: spelt.unwrap_or_else(|| name.clone()),
             id: Some(id),
         };
         Ok(Some((found, role.path)))

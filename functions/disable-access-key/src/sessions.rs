@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Change,
+    Change, held_until,
     iam::Write,
     identity::{Principal, Target},
     undone_before,
@@ -129,9 +129,8 @@ impl Situation<'_> {
             }
             _ => {}
         }
-        if let Some(Phase::Held(until)) = self.row(target).map(|row| &row.phase)
-            && *until > self.now
-        {
+        let row = self.row(target);
+        if let Some(until) = row.and_then(|row| held_until(&row.phase, self.now)) {
             let text = format!(
                 "an operator gave {} back its sessions; it keeps them until {}",
                 self.principal,
@@ -139,10 +138,16 @@ impl Situation<'_> {
             );
             return Decision::Decline(Reason::new(Reason::UNDONE, text));
         }
-        let cut = Cut {
+        // A cut that was announced a moment ago is still on its way: announcing another would make the record tell of one that
+        // was never written.
+        let announced = row.and_then(|row| match (&row.phase, &row.change) {
+            (Phase::Active, Change::Sessions(cut)) if cut.before > self.now => Some(cut.clone()),
+            _ => None,
+        });
+        let cut = announced.unwrap_or_else(|| Cut {
             principal: self.principal.clone(),
             before: whole_second(self.now + PROPAGATION),
-        };
+        });
         let reason = Reason::new("cut", format!("sessions {}", self.since(cut.before)));
         Decision::Act(Step::Make(Change::Sessions(cut)), reason)
     }
@@ -165,7 +170,13 @@ impl Situation<'_> {
             return Decision::Decline(Reason::new("not-standing", text));
         };
         if let Phase::Held(_) = row.phase {
-            return Decision::InPlace(undone_before());
+            return match self.policy {
+                None => Decision::InPlace(undone_before()),
+                Some(_) => Decision::Decline(Reason::new(
+                    "not-standing",
+                    format!("the {POLICY} that is there is no change of ours"),
+                )),
+            };
         }
         let reason = Reason::new(
             "restored",

@@ -770,3 +770,120 @@ async fn approving_does_not_go_past_the_guardrails() {
     );
     assert_eq!(world.iam.state("alice"), [format!("{OLD}:Active")]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_iam_does_not_show_yet_is_recorded_as_it_was_written_and_can_be_undone() {
+    let world = World::new();
+    world.iam.role("orders-task", "AROAORDERS0000000001", "/");
+    world.iam.lag(Duration::from_secs(4));
+    let instance = world.instance();
+    let event = Used::role(&world, "orders-task", "AROAORDERS0000000001:i-0").event();
+    let (outcomes, summary) = deliver(&instance, &world, &event).await;
+    assert_eq!(outcomes, ["role/orders-task sessions Remediated cut"]);
+    assert_eq!(world.iam.writes(), 1);
+    world.iam.lag(Duration::ZERO);
+    let undone = instance
+        .undo(&summary.outcomes[0].record, world.deadline())
+        .await
+        .unwrap();
+    assert_eq!(told(&undone), ["role/orders-task sessions Undone restored"]);
+    assert!(world.iam.role_policies("orders-task").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_settings_allow_and_the_control_does_not_is_declined_not_called_in_order() {
+    let world = World::new();
+    world.iam.user(
+        "alice",
+        ALICE,
+        vec![world.key(OLD, 120, Some(100)), world.key(NEW, 10, Some(1))],
+    );
+    let lenient = world.instance_with(&[("MAX_KEY_AGE_DAYS", "180"), ("MAX_UNUSED_DAYS", "180")]);
+    for name in ["IAM.3", "IAM.8"] {
+        let (outcomes, _) = deliver(&lenient, &world, &control(name, "a", ARN)).await;
+        assert!(
+            outcomes
+                .iter()
+                .any(|told| told.contains(OLD) && told.ends_with("Declined within-limit")),
+            "{outcomes:?}"
+        );
+        assert!(
+            outcomes
+                .iter()
+                .any(|told| told.contains(NEW) && told.ends_with("AlreadyInPlace compliant")),
+            "{outcomes:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_complies_before_it_could_be_disabled_is_not_called_remediated() {
+    let world = World::new();
+    world.iam.user("alice", ALICE, vec![world.key(OLD, 400, Some(100))]);
+    let instance = world.instance();
+    world.iam.deny("iam:UpdateAccessKey");
+    deliver(&instance, &world, &control("IAM.8", "a", ARN)).await;
+    world.iam.allow_all();
+    let now = world.ago(0);
+    world
+        .iam
+        .change("alice", |alice| alice.keys[0].used = disable_access_key::Use::At(now));
+    let (outcomes, _) = deliver(&instance, &world, &control("IAM.8", "a", ARN)).await;
+    assert!(
+        outcomes.contains(&format!("user/alice {OLD} (unused) Declined compliant-since")),
+        "{outcomes:?}"
+    );
+    assert_eq!(world.iam.state("alice"), [format!("{OLD}:Active")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_roles_of_one_name_in_a_batch_are_told_apart() {
+    let world = World::new();
+    world.iam.role("admin", "AROANEW0000000000001", "/");
+    let ours = Used::role(&world, "admin", "AROANEW0000000000001:s");
+    let former = Used {
+        finding: "f3",
+        principal: "AROAOLD0000000000001:s",
+        ..ours.clone()
+    };
+    for order in [[&ours, &former], [&former, &ours]] {
+        let bodies = order.map(|used| (used.finding, used.event().to_string()));
+        let batch = testkit::events::sqs_batch(bodies);
+        let Ok(remediation::intake::Invocation::Batch(messages)) = remediation::intake::read(&batch.to_string()) else {
+            panic!("not a batch")
+        };
+        let done = told(&world.instance().batch(messages, world.deadline()).await.summary);
+        assert_eq!(done.len(), 2, "{done:?}");
+        assert!(
+            done.contains(&"role/admin sessions Declined name-reused".to_owned()),
+            "{done:?}"
+        );
+        assert!(done.iter().any(|told| told.contains("Remediated cut")), "{done:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_waited_is_not_carried_out_on_whoever_took_the_name() {
+    let world = World::new();
+    world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
+    let careful = world.instance_with(&[("MODE", "approve")]);
+    let used = Used::key(&world, "ASIAEXAMPLE000000001", "alice", ALICE);
+    let (_, summary) = deliver(&careful, &world, &used.event()).await;
+    world.iam.remove_user("alice");
+    world.iam.user("alice", "AIDASOMEBODYELSE0001", vec![]);
+    let refused = careful
+        .approve(&summary.outcomes[0].record, world.deadline())
+        .await
+        .unwrap();
+    assert_eq!(told(&refused), ["user/alice sessions Declined name-reused"]);
+    assert!(world.iam.user_policies("alice").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn protection_does_not_depend_on_the_case_of_a_name() {
+    let world = World::new();
+    world.iam.user("Break-Glass", ALICE, vec![world.key(OLD, 400, None)]);
+    let protecting = world.instance_with(&[("PROTECTED_PRINCIPALS", "user/break-glass")]);
+    let (outcomes, _) = deliver(&protecting, &world, &config("access-keys-rotated", ALICE)).await;
+    assert!(outcomes[0].ends_with("Declined protected-principal"), "{outcomes:?}");
+}

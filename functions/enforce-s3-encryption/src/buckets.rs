@@ -26,6 +26,9 @@ pub trait Buckets: Send + Sync {
     fn policy(&self, bucket: &BucketName, region: &str)
     -> impl Future<Output = Result<Option<String>, Failure>> + Send;
 
+    /// Whether the bucket is a website. S3 serves websites over plain HTTP only.
+    fn is_website(&self, bucket: &BucketName, region: &str) -> impl Future<Output = Result<bool, Failure>> + Send;
+
     /// Whom the bucket's ACL lets in, beside its owner.
     fn grantees(&self, bucket: &BucketName, region: &str) -> impl Future<Output = Result<Vec<String>, Failure>> + Send;
 

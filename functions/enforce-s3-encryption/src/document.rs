@@ -135,8 +135,9 @@ impl<'a> Statement<'a> {
         let keeps = |key: &str, value: &Value| {
             let values = texts(value);
             let is_own = |value: &&str| match key.to_ascii_lowercase().as_str() {
-                "aws:principalaccount" | "aws:sourceaccount" => *value == account,
-                "aws:principalarn" | "aws:sourcearn" => {
+                // The source's account would not do: it says on whose behalf a service comes.
+                "aws:principalaccount" => *value == account,
+                "aws:principalarn" => {
                     // A wildcard reaches over colons: one before the account lets other accounts in.
                     let is_open = value.split(':').take(5).any(|part| part.contains(['*', '?']));
                     !is_open && account_of(value) == Some(account)
@@ -236,7 +237,6 @@ pub(crate) fn outsiders(policy: &str, account: &str) -> Result<Vec<Outsider>, Un
         for who in statement.principals() {
             let is_inside = match &who {
                 Principal::Aws { account: Some(of), .. } => of == account,
-                // A source account says on whose behalf a service comes; the service itself is no part of the account.
                 Principal::Service(_) => false,
                 Principal::Anyone | Principal::Aws { .. } | Principal::Other(_) => statement.is_kept_to(account),
             };
@@ -251,21 +251,10 @@ pub(crate) fn outsiders(policy: &str, account: &str) -> Result<Vec<Outsider>, Un
 }
 
 /// Whether a key policy certainly lets this outsider do what it does with the bucket. Who uploads in parts needs
-/// `kms:Decrypt`, too.
+/// `kms:Decrypt`, too. A principal of another account needs its own account's word as well, which nobody can see from here.
 pub(crate) fn key_admits(key_policy: &str, outsider: &Outsider) -> bool {
-    let Ok(document) = Document::parse(key_policy) else {
+    let (Ok(document), Principal::Service(_)) = (Document::parse(key_policy), &outsider.who) else {
         return false;
-    };
-    let is_meant = |named: &Principal| match (named, &outsider.who) {
-        (named, who) if named == who => true,
-        (
-            Principal::Aws {
-                account: Some(named),
-                text,
-            },
-            Principal::Aws { account: Some(who), .. },
-        ) => named == who && (text.ends_with(":root") || text == named),
-        _ => false,
     };
     let may = |action: &str| {
         let allows = document.statements().any(|statement| {
@@ -278,7 +267,7 @@ pub(crate) fn key_admits(key_policy: &str, outsider: &Outsider) -> bool {
                     .unwrap_or_default()
                     .contains(&"*")
                 && statement.covers(action)
-                && statement.principals().iter().any(is_meant)
+                && statement.principals().contains(&outsider.who)
         });
         allows
             && !document
@@ -408,50 +397,36 @@ mod tests {
 
     #[test]
     fn a_key_admits_only_for_certain() {
-        let outsider = Outsider {
-            who: Principal::Aws {
-                account: Some("444455556666".to_owned()),
-                text: "arn:aws:iam::444455556666:role/reader".to_owned(),
-            },
+        let cloudfront = r#"{"Service":"cloudfront.amazonaws.com"}"#;
+        let reader = Outsider {
+            who: Principal::Service("cloudfront.amazonaws.com".to_owned()),
             reads: true,
             writes: false,
         };
-        let root = r#"{"AWS":"arn:aws:iam::444455556666:root"}"#;
-        assert!(key_admits(&allow(root, r#"["kms:Decrypt"]"#, "{}"), &outsider));
-        assert!(key_admits(
-            &allow(r#"{"AWS":"444455556666"}"#, r#""kms:*""#, "{}"),
-            &outsider
-        ));
-        assert!(!key_admits(&allow(root, r#""kms:Encrypt""#, "{}"), &outsider));
-        assert!(!key_admits(
-            &allow(root, r#""kms:*""#, r#"{"StringEquals":{"kms:ViaService":"x"}}"#),
-            &outsider
-        ));
-        assert!(!key_admits(
-            &allow(r#"{"AWS":"arn:aws:iam::111122223333:root"}"#, r#""kms:*""#, "{}"),
-            &outsider
-        ));
-        assert!(!key_admits("not a policy", &outsider));
         let writer = Outsider {
-            writes: true,
-            ..outsider
-        };
-        assert!(!key_admits(&allow(root, r#"["kms:Decrypt"]"#, "{}"), &writer));
-        let only_writes = Outsider {
             reads: false,
-            ..writer.clone()
+            writes: true,
+            ..reader.clone()
+        };
+        let both = r#"["kms:Decrypt","kms:GenerateDataKey*"]"#;
+        assert!(key_admits(&allow(cloudfront, r#""kms:Decrypt""#, "{}"), &reader));
+        assert!(!key_admits(&allow(cloudfront, r#""kms:Decrypt""#, "{}"), &writer));
+        assert!(key_admits(&allow(cloudfront, both, "{}"), &writer));
+        let at_times = r#"{"StringEquals":{"aws:SourceArn":"x"}}"#;
+        assert!(!key_admits(&allow(cloudfront, both, at_times), &reader));
+        let elsewhere = allow(cloudfront, both, "{}").replace(r#""Resource":"*""#, r#""Resource":"arn:x""#);
+        assert!(!key_admits(&elsewhere, &reader));
+        assert!(!key_admits("not a policy", &reader));
+        let person = Outsider {
+            who: Principal::Aws {
+                account: Some("444455556666".to_owned()),
+                text: "444455556666".to_owned(),
+            },
+            ..reader
         };
         assert!(!key_admits(
-            &allow(root, r#""kms:GenerateDataKey*""#, "{}"),
-            &only_writes
-        ));
-        assert!(!key_admits(
-            &allow(root, r#""kms:*""#, "{}").replace(r#""Resource":"*""#, r#""Resource":"arn:x""#),
-            &writer
-        ));
-        assert!(key_admits(
-            &allow(root, r#"["kms:Decrypt","kms:GenerateDataKey*"]"#, "{}"),
-            &writer
+            &allow(r#"{"AWS":"444455556666"}"#, r#""kms:*""#, "{}"),
+            &person
         ));
     }
 }

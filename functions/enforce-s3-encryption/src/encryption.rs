@@ -15,6 +15,7 @@ use crate::{
     Change, Write,
     bucket::{BucketName, Target, Want},
     document::{Outsider, Principal, key_admits, outsiders},
+    held_until,
     settings::DefaultEncryption,
     undone_before,
 };
@@ -172,7 +173,7 @@ impl Situation<'_> {
                 format!("{} is encrypted by default: {current}", self.bucket),
             ));
         }
-        if let Some(until) = self.held() {
+        if let Some(until) = held_until(self.standing, self.now) {
             let text = format!(
                 "an operator gave {} back its encryption; it stays so until {}",
                 self.bucket,
@@ -306,9 +307,6 @@ impl Situation<'_> {
         let Some((row, Change::Encryption(changed))) = row.map(|row| (row, &row.change)) else {
             return decline("not-standing", "nothing that this function set is left here".to_owned());
         };
-        if let Phase::Held(_) = row.phase {
-            return Decision::InPlace(undone_before());
-        }
         let Some(state) = self.state else {
             return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
@@ -324,6 +322,16 @@ impl Situation<'_> {
                     .current
                     .as_ref()
                     .is_some_and(|current| current.algorithm == AES256));
+        if let Phase::Held(_) = row.phase {
+            return if is_before {
+                Decision::InPlace(undone_before())
+            } else {
+                decline(
+                    "not-standing",
+                    format!("the encryption of {} is no change of ours that stands", self.bucket),
+                )
+            };
+        }
         if state.current.as_ref() == Some(&changed.after) {
             Decision::Act(Step::Revert(Change::Encryption(changed.clone())), reason)
         } else if is_before {
@@ -344,15 +352,6 @@ impl Situation<'_> {
         self.standing
             .iter()
             .any(|row| row.phase == Phase::Active && is_it(&row.change))
-    }
-
-    /// Until when an operator's undo holds, whichever rule it undid.
-    fn held(&self) -> Option<Timestamp> {
-        let holds = self.standing.iter().filter_map(|row| match row.phase {
-            Phase::Held(until) => Some(until),
-            _ => None,
-        });
-        holds.filter(|until| *until > self.now).max()
     }
 }
 

@@ -20,18 +20,18 @@ pub use document::Unreadable;
 pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
 pub use sdk::AwsBuckets;
 pub use settings::{DefaultEncryption, Protected, Settings};
-pub use tls::{Merged, Merging, merge};
+pub use tls::{Governed, Merged, Merging, merge};
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use futures_util::future::try_join3;
+use futures_util::future::{try_join, try_join3};
 use remediation::{
     Approved, Claim, Pace, Receipt, Remediation, View,
     clock::Timestamp,
     failure::{Class, Failure},
     finding::Finding,
-    ledger::Image,
+    ledger::{Image, Phase, Standing},
     outcome::Reason,
     plan::Plan,
 };
@@ -68,8 +68,8 @@ pub enum Change {
 pub enum State {
     /// Of a bucket's encryption.
     Encryption(Option<Encrypted>),
-    /// Of a bucket's policy: its text, if it has one.
-    Policy(Option<Option<String>>),
+    /// Of a bucket's policy.
+    Policy(Option<Governed>),
 }
 
 /// An operator who restores a bucket has a reason that outlasts the next findings about it.
@@ -117,7 +117,11 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
                 let Some(region) = self.buckets.region(bucket).await? else {
                     return Ok(State::Policy(None));
                 };
-                gone(self.buckets.policy(bucket, &region).await).map(State::Policy)
+                let read = try_join(
+                    self.buckets.policy(bucket, &region),
+                    self.buckets.is_website(bucket, &region),
+                );
+                gone(read.await.map(|(policy, website)| Governed { policy, website })).map(State::Policy)
             }
         }
     }
@@ -131,7 +135,7 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
                     partition: &self.settings.partition,
                     own_role: self.settings.own_role.as_deref(),
                     bucket,
-                    policy: policy.as_ref().map(Option::as_deref),
+                    state: policy.as_ref(),
                     standing: view.standing,
                 };
                 tls::decide(&situation, view.requests)
@@ -229,6 +233,17 @@ fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
         Err(failure) if failure.class == Class::Permanent && failure.code == "NoSuchBucket" => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// Until when an operator's undo holds, if one does. One that is under way holds already: a finding that comes in between must
+/// not take back what is just being restored.
+fn held_until(standing: &[Standing<Change>], now: Timestamp) -> Option<Timestamp> {
+    let holds = standing.iter().filter_map(|row| match row.phase {
+        Phase::Held(until) => Some(until).filter(|until| *until > now),
+        Phase::Releasing(_) => Some(now + HOLD),
+        Phase::Active => None,
+    });
+    holds.max()
 }
 
 /// What another record of the same change has undone.

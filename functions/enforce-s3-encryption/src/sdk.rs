@@ -233,6 +233,13 @@ impl Buckets for AwsBuckets {
         Ok(answer.and_then(|answer| answer.policy))
     }
 
+    async fn is_website(&self, bucket: &BucketName, region: &str) -> Result<bool, Failure> {
+        let call = self.s3(region).get_bucket_website().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = found("s3:GetBucketWebsite", "NoSuchWebsiteConfiguration", answer)?;
+        Ok(answer.is_some())
+    }
+
     async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
         const OPERATION: &str = "s3:GetBucketAcl";
         let call = self.s3(region).get_bucket_acl().bucket(bucket.as_str());

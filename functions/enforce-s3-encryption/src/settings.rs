@@ -66,6 +66,14 @@ impl Settings {
         let encryption = reader.or_default("DEFAULT_ENCRYPTION", encryption);
         let protected = reader.or_default("PROTECTED_BUCKETS", |text| list(text, protected));
         let own_role = reader.or_default("OWN_ROLE_ARN", |text| role(text).map(Some));
+        if let (Some(DefaultEncryption::Keys(keys)), Some(account)) = (&encryption, &account)
+            && let Some(foreign) = keys
+                .values()
+                .find(|arn| arn.split(':').nth(4) != Some(account.as_str()))
+        {
+            let problem = format!("{foreign} belongs to another account, whose key policy cannot be read from here");
+            reader.reject("DEFAULT_ENCRYPTION", &problem);
+        }
         let settings = (|| {
             let account = account?;
             Some(Self {
@@ -200,6 +208,14 @@ mod tests {
                 "OWN_ROLE_ARN"
             ]
         );
+        let foreign = "arn:aws:kms:eu-west-1:444455556666:key/a";
+        let wrong = read(&[
+            ("MODE", "off"),
+            ("ACCOUNT_ID", "111122223333"),
+            ("DEFAULT_ENCRYPTION", foreign),
+        ])
+        .unwrap_err();
+        assert!(wrong.to_string().contains("another account"), "{wrong}");
         let twice = "arn:aws:kms:eu-west-1:111122223333:key/a,arn:aws:kms:eu-west-1:111122223333:key/b";
         let wrong = read(&[
             ("MODE", "off"),

@@ -14,7 +14,7 @@ use crate::{
     Change, Write,
     bucket::{BucketName, Target},
     document::{Document, Principal, Raw, Statement, Unreadable, matches, texts},
-    undone_before,
+    held_until, undone_before,
 };
 
 /// The Sid of our statement, unless the policy uses it for something else.
@@ -44,6 +44,15 @@ impl Merging {
     }
 }
 
+/// A bucket's policy, and what it must not break.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Governed {
+    /// The text; none: there is no policy.
+    pub policy: Option<String>,
+    /// Whether the bucket is a website.
+    pub website: bool,
+}
+
 /// What the decision rests on.
 pub(crate) struct Situation<'a> {
     pub now: Timestamp,
@@ -52,8 +61,8 @@ pub(crate) struct Situation<'a> {
     /// The function's own role, to see whether a policy would lock it out.
     pub own_role: Option<&'a str>,
     pub bucket: &'a BucketName,
-    /// `None`: the bucket is gone. `Some(None)`: it has no policy.
-    pub policy: Option<Option<&'a str>>,
+    /// `None`: the bucket is gone.
+    pub state: Option<&'a Governed>,
     pub standing: &'a [Standing<Change>],
 }
 
@@ -86,9 +95,10 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
 impl Situation<'_> {
     fn enforce(&self) -> Decision<Change> {
         let bucket = self.bucket;
-        let Some(policy) = self.policy else {
+        let Some(Governed { policy, website }) = self.state else {
             return decline("no-such-bucket", format!("there is no bucket {bucket} any more"));
         };
+        let policy = policy.as_deref();
         let merged = match merge(policy, bucket, self.partition) {
             Ok(Merged::Present) => {
                 return Decision::InPlace(Reason::new(
@@ -99,16 +109,19 @@ impl Situation<'_> {
             Ok(Merged::Text(text)) => text,
             Err(error) => return escalate("unreadable-policy", format!("{bucket}: {error}")),
         };
-        let holds = self.standing.iter().filter_map(|row| match row.phase {
-            Phase::Held(until) if until > self.now => Some(until),
-            _ => None,
-        });
-        if let Some(until) = holds.max() {
+        if let Some(until) = held_until(self.standing, self.now) {
             let text = format!(
                 "an operator gave {bucket} back its policy; it stays so until {}",
                 until.date_naive()
             );
             return decline(Reason::UNDONE, text);
+        }
+        if *website {
+            let text = format!(
+                "{bucket} is a website, which S3 serves over plain HTTP only: the statement would take it offline. Put CloudFront with an \
+                 origin access control before it, or exempt it from the control"
+            );
+            return escalate("website", text);
         }
         if merged.len() > LARGEST {
             let text = format!(
@@ -169,19 +182,28 @@ impl Situation<'_> {
                 "nothing that this function wrote is left here".to_owned(),
             );
         };
-        if let Phase::Held(_) = row.phase {
-            return Decision::InPlace(undone_before());
-        }
-        let Some(policy) = self.policy else {
+        let Some(Governed { policy, .. }) = self.state else {
             return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
+        let policy = policy.as_deref();
+        let is_before = same(policy, merged.before.as_deref());
+        if let Phase::Held(_) = row.phase {
+            return if is_before {
+                Decision::InPlace(undone_before())
+            } else {
+                decline(
+                    "not-standing",
+                    format!("the policy of {} is no change of ours that stands", self.bucket),
+                )
+            };
+        }
         let reason = Reason::new(
             "restored",
             format!("an operator gave {} back its policy as it was", self.bucket),
         );
         if same(policy, Some(&merged.after)) {
             Decision::Act(Step::Revert(Change::Policy(merged.clone())), reason)
-        } else if same(policy, merged.before.as_deref()) {
+        } else if is_before {
             Decision::InPlace(reason)
         } else {
             let difference = difference(&merged.after, policy);

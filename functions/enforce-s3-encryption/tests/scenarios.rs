@@ -258,20 +258,56 @@ async fn who_reads_from_outside_is_not_locked_out() {
         ["Escalated outside-readers"]
     );
 
-    // A key of our own that lets the reader in.
-    let world = World::with("orders", policy(reader));
-    let admits = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::444455556666:root"},"Action":"kms:Decrypt","Resource":"*"}]}"#;
-    let instance = world.instance_with(&[("DEFAULT_ENCRYPTION", KEY)]);
+    // A key of our own that lets CloudFront in. What another account lets its own principals do cannot be seen from here.
+    let instance = |world: &World| world.instance_with(&[("DEFAULT_ENCRYPTION", KEY)]);
+    let admits = |principal: &str| {
+        format!(
+            r#"{{"Statement":[{{"Effect":"Allow","Principal":{principal},"Action":"kms:Decrypt","Resource":"*"}}]}}"#
+        )
+    };
+    let world = World::with("orders", policy(cloudfront));
     world.s3.key(KEY, None, OPEN);
     assert_eq!(
-        deliver(&instance, &world, &control("S3.17", "a", "orders")).await.0,
+        deliver(&instance(&world), &world, &control("S3.17", "a", "orders"))
+            .await
+            .0,
         ["Escalated outside-readers"]
     );
-    world.s3.key(KEY, None, admits);
+    world
+        .s3
+        .key(KEY, None, &admits(r#"{"Service":"cloudfront.amazonaws.com"}"#));
     assert_eq!(
-        deliver(&instance, &world, &control("S3.17", "b", "orders")).await.0,
+        deliver(&instance(&world), &world, &control("S3.17", "b", "orders"))
+            .await
+            .0,
         ["Remediated encrypted"]
     );
+    let world = World::with("orders", policy(reader));
+    world
+        .s3
+        .key(KEY, None, &admits(r#"{"AWS":"arn:aws:iam::444455556666:root"}"#));
+    assert_eq!(
+        deliver(&instance(&world), &world, &control("S3.17", "a", "orders"))
+            .await
+            .0,
+        ["Escalated outside-readers"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_website_is_not_taken_offline() {
+    let bucket = Bucket {
+        website: true,
+        ..Bucket::default()
+    };
+    let world = World::with("website", bucket.clone());
+    assert_eq!(
+        deliver(&world.instance(), &world, &control("S3.5", "a", "website"))
+            .await
+            .0,
+        ["Escalated website"]
+    );
+    assert_eq!((world.s3.get("website"), world.s3.writes()), (bucket, 0));
 }
 
 #[tokio::test(start_paused = true)]

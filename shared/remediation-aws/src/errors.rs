@@ -36,6 +36,8 @@ fn class_of(code: &str, status: u16) -> Class {
         | "TransactionConflictException"
         | "TransactionInProgressException"
         | "ConcurrentModificationException"
+        | "ConcurrentModification"
+        | "OperationAborted"
         | "ConflictException" => Class::Conflict,
         "Throttling"
         | "ThrottlingException"
@@ -57,7 +59,11 @@ fn class_of(code: &str, status: u16) -> Class {
         | "InvalidAccessException"
         | "SignatureDoesNotMatch" => Class::Denied,
         // Lambda renews its credentials; the next try has new ones.
-        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "RequestTimeout" => Class::Transient,
+        "EntityTemporarilyUnmodifiable"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "RequestExpired"
+        | "RequestTimeout" => Class::Transient,
         "WAFInternalErrorException" | "InternalServerError" | "InternalException" | "ServiceUnavailable" => {
             Class::Transient
         }

@@ -64,6 +64,12 @@ impl Deadline {
             .unwrap_or_default()
     }
 
+    /// A deadline after half of the time that is left.
+    #[must_use]
+    pub fn half(&self, now: Timestamp) -> Self {
+        Self::after(self.remaining(now) / 2, now)
+    }
+
     /// The time left for work; zero when it is over.
     #[must_use]
     pub fn remaining(&self, now: Timestamp) -> Duration {

@@ -14,10 +14,10 @@ mod round;
 
 use std::collections::BTreeMap;
 
-use futures_util::{FutureExt, StreamExt, future::join_all, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 
-use case::{Case, Kind};
+use case::{Case, Kind, to_json};
 
 use crate::{
     Claim, Remediation, Resolution,
@@ -83,6 +83,8 @@ struct Named<T> {
     failure: Option<Failure>,
 }
 
+/// Scopes that are settled at once: services such as IAM take few calls a second.
+const SETTLING: usize = 16;
 /// Resolutions under way at once.
 const RESOLVING: usize = 8;
 
@@ -210,7 +212,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .find(|scope| scope.to_string() == record.scope);
         let scope =
             scope.ok_or_else(|| refuse("NoSuchScope", format!("{} is not configured any more", record.scope)))?;
-        let refused = (kind != Kind::Undo).then(|| self.remediation.guard(&target)).flatten();
+        let refused = if kind == Kind::Undo {
+            None
+        } else {
+            self.reconsider(&target, deadline).await?
+        };
         let case = Case {
             refused,
             messages: vec![0],
@@ -285,11 +291,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         }
 
+        // By all that a target says of itself: two may be shown alike, and mean two resources.
+        let named = |target: &R::Target| to_json(target).map(|json| json.to_string()).unwrap_or_default();
         let asked: BTreeMap<String, R::Target> = requests
             .iter()
             .filter(|(_, finding, _)| self.refuse_evidence(finding).is_none())
-            .flat_map(|(_, _, targets)| targets.iter().map(|target| (target.to_string(), target.clone())))
+            .flat_map(|(_, _, targets)| targets.iter().map(|target| (named(target), target.clone())))
             .collect();
+        // Whatever cannot be resolved must not keep the others from being settled.
+        let deadline = deadline.half(self.clock.now());
         let resolved: BTreeMap<String, Result<Resolution<R::Target>, Failure>> = stream::iter(
             asked
                 .into_iter()
@@ -307,7 +317,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     refused,
                     failure,
                 };
-                let named: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&claimed.to_string())) {
+                let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&claimed))) {
                     (None, Some(Ok(Resolution::Targets(targets)))) => targets
                         .iter()
                         .map(|target| named_as(target.clone(), self.remediation.guard(target), None))
@@ -322,7 +332,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     target,
                     refused,
                     failure,
-                } in named
+                } in targets
                 {
                     for scope in self.remediation.scopes(&target) {
                         let evidence = &finding.evidence;
@@ -347,6 +357,18 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             |(scope, cases): (R::Scope, BTreeMap<RecordId, Case<R>>)| (scope, cases.into_values().collect());
         claimed.groups = cases.into_iter().map(ungrouped).collect();
         claimed
+    }
+
+    /// Why a plan that waited must not be carried out: its target may be another one by now, or protected.
+    async fn reconsider(&self, target: &R::Target, deadline: Deadline) -> Result<Option<Reason>, Failure> {
+        let name = target.to_string();
+        Ok(match self.resolve(target.clone(), deadline).await? {
+            Resolution::Declined(reason) => Some(reason),
+            Resolution::Targets(targets) if targets.iter().any(|resolved| resolved.to_string() == name) => {
+                self.remediation.guard(target)
+            }
+            Resolution::Targets(_) => Some(Reason::new("another-target", format!("{name} is not what it was"))),
+        })
     }
 
     /// Tries until it is certain which resource is meant, or until the deadline.
@@ -411,14 +433,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 case.outcome = Some(Outcome::Failed(failure.clone()));
             }
         }
-        let settled = join_all(groups.into_iter().map(|(scope, mut cases)| {
+        let settling = groups.into_iter().map(|(scope, mut cases)| {
             async move {
                 let settled = self.settle(&scope, &mut cases, is_sweep, deadline).await;
                 (scope.to_string(), cases, settled)
             }
             .boxed()
-        }))
-        .await;
+        });
+        let settled: Vec<_> = stream::iter(settling).buffered(SETTLING).collect().await;
 
         let mut summary = Summary::default();
         let mut redeliver = Vec::new();

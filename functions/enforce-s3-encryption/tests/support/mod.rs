@@ -32,6 +32,7 @@ pub struct Bucket {
     pub encryption: Option<Encryption>,
     pub policy: Option<String>,
     pub grantees: Vec<String>,
+    pub website: bool,
 }
 
 impl Default for Bucket {
@@ -42,6 +43,7 @@ impl Default for Bucket {
             encryption: Some(sse_s3()),
             policy: None,
             grantees: Vec::new(),
+            website: false,
         }
     }
 }
@@ -164,6 +166,10 @@ impl Buckets for SharedS3 {
 
     async fn policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
         Ok(self.0.in_region("s3:GetBucketPolicy", bucket, region)?.policy)
+    }
+
+    async fn is_website(&self, bucket: &BucketName, region: &str) -> Result<bool, Failure> {
+        Ok(self.0.in_region("s3:GetBucketWebsite", bucket, region)?.website)
     }
 
     async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
