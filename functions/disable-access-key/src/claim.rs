@@ -2,7 +2,7 @@
 
 use remediation::{
     Claim,
-    finding::{Compliance, Credential, Detail, Finding, Resource, Rule as Checked, UnusedAccess, Verdict},
+    finding::{Compliance, Credential, Detail, Finding, Resource, Rule as Checked, UnusedAccess},
     outcome::Reason,
 };
 
@@ -40,15 +40,8 @@ fn checked(kind: &str, check: &Compliance) -> Claim<Target> {
             _ => return declined("unclaimed-rule", format!("{kind} is no rule about access keys")),
         },
     };
-    match &check.verdict {
-        Verdict::Failed => {}
-        Verdict::Passed => return declined("passed", format!("the resource complies with {kind}")),
-        Verdict::Unknown(status) => {
-            return declined(
-                "not-failed",
-                format!("{kind} has the status {status:?}, which is no violation"),
-            );
-        }
+    if let Some(reason) = check.is_no_violation(kind) {
+        return Claim::Declined(reason);
     }
     let users: Result<Vec<_>, Reason> = check.resources.iter().map(user).collect();
     match users {

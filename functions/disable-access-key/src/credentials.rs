@@ -136,7 +136,7 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
 impl Situation<'_> {
     fn remediate(&self, target: &Target) -> Decision<Change> {
         let Some(keys) = &self.state.keys else {
-            return decline("no-such-user", format!("there is no user {} any more", self.user));
+            return Decision::decline("no-such-user", format!("there is no user {} any more", self.user));
         };
         match target {
             Target::Key(_, id, rule) => match keys.iter().find(|key| key.id == *id) {
@@ -147,7 +147,7 @@ impl Situation<'_> {
             Target::CompromisedKey(_, id) => match keys.iter().find(|key| key.id == *id) {
                 Some(key) if !key.active => self.inactive(target, id),
                 Some(_) => self.compromised(id),
-                None => decline("no-such-key", format!("{} has no key {id}", self.user)),
+                None => Decision::decline("no-such-key", format!("{} has no key {id}", self.user)),
             },
             Target::Password(_, rule) => self.password(*rule),
             _ => Decision::InPlace(Reason::new("no-key", format!("{} has no access key", self.user))),
@@ -187,7 +187,7 @@ impl Situation<'_> {
                     ),
                 ))
             }
-            (_, Use::NotRead) => decline("use-unknown", format!("it is not known when {id} was last used")),
+            (_, Use::NotRead) => Decision::decline("use-unknown", format!("it is not known when {id} was last used")),
             _ => self.disable(id, Some(rule), format!("{violation}: disabled")),
         }
     }
@@ -200,7 +200,7 @@ impl Situation<'_> {
                 && matches!(&row.change, Change::Key(disabled) if disabled.key == *id && disabled.rule == Some(rule))
         };
         if self.standing.iter().any(|row| is_announced(&row)) {
-            return decline(
+            return Decision::decline(
                 "compliant-since",
                 format!("{id} does not violate the rule any more ({rule}), and is active"),
             );
@@ -211,7 +211,7 @@ impl Situation<'_> {
             Rule::Unused45 => None,
         };
         match by_control {
-            Some(violation) => decline(
+            Some(violation) => Decision::decline(
                 "within-limit",
                 format!("{violation} by the control; the settings allow more"),
             ),
@@ -288,7 +288,7 @@ impl Situation<'_> {
 
     fn undo(&self, target: &Target) -> Decision<Change> {
         let Some((row, Change::Key(disabled))) = self.row(target).map(|row| (row, &row.change)) else {
-            return decline(
+            return Decision::decline(
                 "not-standing",
                 "nothing that this function disabled is left here".to_owned(),
             );
@@ -299,7 +299,7 @@ impl Situation<'_> {
             return if is_active {
                 Decision::InPlace(undone_before())
             } else {
-                decline(
+                Decision::decline(
                     "not-standing",
                     format!("{} is inactive, but by no change of ours that stands", disabled.key),
                 )
@@ -312,14 +312,14 @@ impl Situation<'_> {
                 && matches!(&other.change, Change::Key(other) if other.key == *id && other.rule.is_none())
         };
         if disabled.rule.is_some() && self.standing.iter().any(|other| is_compromised(&other)) {
-            return decline(
+            return Decision::decline(
                 "compromised",
                 format!("{id} has been reported as compromised: undo that first"),
             );
         }
         let keys = self.state.keys.as_deref().unwrap_or_default();
         match keys.iter().find(|key| key.id == *id) {
-            None => decline("changed-since", format!("the key {id} has been deleted since")),
+            None => Decision::decline("changed-since", format!("the key {id} has been deleted since")),
             Some(key) if key.active => Decision::InPlace(match &row.phase {
                 Phase::Releasing(reason) => reason.clone(),
                 _ => Reason::new("reactivated", format!("{id} of {} is active", disabled.user)),
@@ -361,10 +361,6 @@ impl Situation<'_> {
             in_place: true,
         })
     }
-}
-
-fn decline(code: &str, text: String) -> Decision<Change> {
-    Decision::Decline(Reason::new(code, text))
 }
 
 fn undone(key: &KeyId, until: Timestamp) -> Decision<Change> {

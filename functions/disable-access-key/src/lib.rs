@@ -27,7 +27,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::TimeDelta;
 use futures_util::future::{try_join, try_join_all};
 use remediation::{
-    Approved, Claim, Pace, Receipt, Remediation, Resolution, View,
+    Approved, Claim, Receipt, Remediation, Resolution, View,
     clock::Timestamp,
     failure::Failure,
     finding::Finding,
@@ -116,15 +116,6 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
         vec![target.scope()]
     }
 
-    /// Nothing runs out, and what a person re-activates is not taken away again by a schedule.
-    fn all_scopes(&self) -> Vec<Scope> {
-        Vec::new()
-    }
-
-    fn pace(&self, _: &Scope) -> Option<Pace> {
-        None
-    }
-
     async fn observe(&self, scope: &Scope, targets: &[&Target]) -> Result<State, Failure> {
         match scope {
             Scope::Credentials(user) => match user.name() {
@@ -138,7 +129,7 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
 
     fn decide(&self, view: &View<'_, Self>) -> Plan<Change, Write> {
         match (view.scope, view.state) {
-            (Scope::Credentials(user), State::Credentials(state)) if user.name().is_some() => {
+            (Scope::Credentials(user), State::Credentials(state)) => {
                 let Some(user) = user.name() else { return beyond(view) };
                 let situation = credentials::Situation {
                     now: view.now,

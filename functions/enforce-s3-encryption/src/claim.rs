@@ -2,7 +2,7 @@
 
 use remediation::{
     Claim,
-    finding::{Detail, Finding, Resource, Rule, Verdict},
+    finding::{Detail, Finding, Resource, Rule},
     outcome::Reason,
 };
 
@@ -57,15 +57,8 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             }
         },
     };
-    match &check.verdict {
-        Verdict::Failed => {}
-        Verdict::Passed => return declined("passed", format!("the resource complies with {kind}")),
-        Verdict::Unknown(status) => {
-            return declined(
-                "not-failed",
-                format!("{kind} has the status {status:?}, which is no violation"),
-            );
-        }
+    if let Some(reason) = check.is_no_violation(kind) {
+        return Claim::Declined(reason);
     }
     let buckets: Result<Vec<_>, Reason> = check.resources.iter().map(named).collect();
     match buckets {

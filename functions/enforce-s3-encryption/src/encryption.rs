@@ -114,7 +114,7 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
             (Ask::Undo, target) => situation.undo(target),
             (Ask::Remediate(_), Target::Encryption(_, want)) => situation.encrypt(*want),
             (Ask::Remediate(_), Target::TlsOnly(_)) => {
-                decline("not-about-encryption", "this is about the policy".to_owned())
+                Decision::decline("not-about-encryption", "this is about the policy".to_owned())
             }
         })
         .collect();
@@ -160,7 +160,7 @@ impl Encrypting {
 impl Situation<'_> {
     fn encrypt(&self, want: Want) -> Decision<Change> {
         let Some(state) = self.state else {
-            return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
+            return Decision::decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
         let current = state.current.as_ref();
         if let Some(current) = current
@@ -179,7 +179,7 @@ impl Situation<'_> {
                 self.bucket,
                 until.date_naive()
             );
-            return decline(Reason::UNDONE, text);
+            return Decision::decline(Reason::UNDONE, text);
         }
         match self.choose(state, want) {
             Ok(after) => {
@@ -305,10 +305,10 @@ impl Situation<'_> {
         let name = target.to_string();
         let row = self.standing.iter().find(|row| row.target == name);
         let Some((row, Change::Encryption(changed))) = row.map(|row| (row, &row.change)) else {
-            return decline("not-standing", "nothing that this function set is left here".to_owned());
+            return Decision::decline("not-standing", "nothing that this function set is left here".to_owned());
         };
         let Some(state) = self.state else {
-            return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
+            return Decision::decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
         let was = changed.before.as_ref().map_or("none".to_owned(), ToString::to_string);
         let reason = Reason::new(
@@ -326,7 +326,7 @@ impl Situation<'_> {
             return if is_before {
                 Decision::InPlace(undone_before())
             } else {
-                decline(
+                Decision::decline(
                     "not-standing",
                     format!("the encryption of {} is no change of ours that stands", self.bucket),
                 )
@@ -342,7 +342,7 @@ impl Situation<'_> {
                 "the encryption of {} was set to {}, and is {is} by now",
                 self.bucket, changed.after
             );
-            decline("changed-since", text)
+            Decision::decline("changed-since", text)
         }
     }
 
@@ -368,10 +368,6 @@ fn log_delivery<'a>(outsiders: &'a [Outsider], surroundings: &'a Surroundings) -
             .any(|grantee| grantee == LOG_DELIVERY)
             .then_some("S3 server access logging")
     })
-}
-
-fn decline(code: &str, text: String) -> Decision<Change> {
-    Decision::Decline(Reason::new(code, text))
 }
 
 /// Why no encryption can be chosen.

@@ -27,7 +27,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::future::{try_join, try_join3};
 use remediation::{
-    Approved, Claim, Pace, Receipt, Remediation, View,
+    Approved, Claim, Receipt, Remediation, View,
     clock::Timestamp,
     failure::{Class, Failure},
     finding::Finding,
@@ -97,15 +97,6 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
 
     fn scopes(&self, target: &Target) -> Vec<Scope> {
         vec![target.scope()]
-    }
-
-    /// Nothing runs out, and what a person changes back is not changed again by a schedule.
-    fn all_scopes(&self) -> Vec<Scope> {
-        Vec::new()
-    }
-
-    fn pace(&self, _: &Scope) -> Option<Pace> {
-        None
     }
 
     async fn observe(&self, scope: &Scope, _: &[&Target]) -> Result<State, Failure> {

@@ -96,7 +96,7 @@ impl Situation<'_> {
     fn enforce(&self) -> Decision<Change> {
         let bucket = self.bucket;
         let Some(Governed { policy, website }) = self.state else {
-            return decline("no-such-bucket", format!("there is no bucket {bucket} any more"));
+            return Decision::decline("no-such-bucket", format!("there is no bucket {bucket} any more"));
         };
         let policy = policy.as_deref();
         let merged = match merge(policy, bucket, self.partition) {
@@ -107,34 +107,34 @@ impl Situation<'_> {
                 ));
             }
             Ok(Merged::Text(text)) => text,
-            Err(error) => return escalate("unreadable-policy", format!("{bucket}: {error}")),
+            Err(error) => return Decision::escalate("unreadable-policy", format!("{bucket}: {error}")),
         };
         if let Some(until) = held_until(self.standing, self.now) {
             let text = format!(
                 "an operator gave {bucket} back its policy; it stays so until {}",
                 until.date_naive()
             );
-            return decline(Reason::UNDONE, text);
+            return Decision::decline(Reason::UNDONE, text);
         }
         if *website {
             let text = format!(
                 "{bucket} is a website, which S3 serves over plain HTTP only: the statement would take it offline. Put CloudFront with an \
                  origin access control before it, or exempt it from the control"
             );
-            return escalate("website", text);
+            return Decision::escalate("website", text);
         }
         if merged.len() > LARGEST {
             let text = format!(
                 "the policy of {bucket} would have {} bytes; S3 takes {LARGEST}: shorten it, or add the statement by hand",
                 merged.len()
             );
-            return escalate("policy-too-large", text);
+            return Decision::escalate("policy-too-large", text);
         }
         if let Some(sid) = policy.and_then(|policy| self.lock_out(policy)) {
             let text = format!(
                 "the statement {sid} of {bucket}'s policy keeps this function from writing the policy, and so from taking it back"
             );
-            return escalate("locked-out", text);
+            return Decision::escalate("locked-out", text);
         }
         let change = Merging {
             bucket: bucket.clone(),
@@ -177,13 +177,13 @@ impl Situation<'_> {
         let name = target.to_string();
         let row = self.standing.iter().find(|row| row.target == name);
         let Some((row, Change::Policy(merged))) = row.map(|row| (row, &row.change)) else {
-            return decline(
+            return Decision::decline(
                 "not-standing",
                 "nothing that this function wrote is left here".to_owned(),
             );
         };
         let Some(Governed { policy, .. }) = self.state else {
-            return decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
+            return Decision::decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
         let policy = policy.as_deref();
         let is_before = same(policy, merged.before.as_deref());
@@ -191,7 +191,7 @@ impl Situation<'_> {
             return if is_before {
                 Decision::InPlace(undone_before())
             } else {
-                decline(
+                Decision::decline(
                     "not-standing",
                     format!("the policy of {} is no change of ours that stands", self.bucket),
                 )
@@ -207,7 +207,7 @@ impl Situation<'_> {
             Decision::InPlace(reason)
         } else {
             let difference = difference(&merged.after, policy);
-            decline(
+            Decision::decline(
                 "changed-since",
                 format!("the policy of {} has been changed since: {difference}", self.bucket),
             )
@@ -370,14 +370,6 @@ fn refuses_plain_http(statement: Statement<'_>, bucket: &BucketName, partition: 
         && covers_bucket
         && covers_objects
         && on_http().unwrap_or(false)
-}
-
-fn decline(code: &str, text: String) -> Decision<Change> {
-    Decision::Decline(Reason::new(code, text))
-}
-
-fn escalate(code: &str, text: String) -> Decision<Change> {
-    Decision::Escalate(Reason::new(code, text))
 }
 
 #[cfg(test)]

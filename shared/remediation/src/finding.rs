@@ -32,6 +32,7 @@ pub(crate) use ocsf::from_ocsf;
 use crate::{
     clock::Timestamp,
     ids::{AccountId, FindingId, FindingVersion, Region},
+    outcome::Reason,
 };
 
 /// Classes of severity, as GuardDuty and Security Hub have them.
@@ -195,6 +196,21 @@ pub struct Compliance {
     pub verdict: Verdict,
     /// What was checked.
     pub resources: Vec<Resource>,
+}
+
+impl Compliance {
+    /// Why a check asks for nothing; `None`: the resource violates the rule.
+    #[must_use]
+    pub fn is_no_violation(&self, kind: &str) -> Option<Reason> {
+        match &self.verdict {
+            Verdict::Failed => None,
+            Verdict::Passed => Some(Reason::new("passed", format!("the resource complies with {kind}"))),
+            Verdict::Unknown(status) => {
+                let text = format!("{kind} has the status {status:?}, which is no violation");
+                Some(Reason::new("not-failed", text))
+            }
+        }
+    }
 }
 
 /// What a resource is checked against.

@@ -24,6 +24,23 @@ pub enum Decision<C> {
     Escalate(Reason),
 }
 
+impl<C> Decision<C> {
+    /// By rule, nothing.
+    pub fn decline(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::Decline(Reason::new(code, text))
+    }
+
+    /// A person has to look.
+    pub fn escalate(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::Escalate(Reason::new(code, text))
+    }
+
+    /// The state is already as it should be.
+    pub fn in_place(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::InPlace(Reason::new(code, text))
+    }
+}
+
 /// What a scope needs beside the requests: a standing change that has expired, gives way, or has gone missing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upkeep<C> {

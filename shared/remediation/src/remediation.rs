@@ -144,11 +144,16 @@ pub trait Remediation: Send + Sync {
     /// The scopes in which a target is dealt with.
     fn scopes(&self, target: &Self::Target) -> Vec<Self::Scope>;
 
-    /// The scopes that the schedule looks after.
-    fn all_scopes(&self) -> Vec<Self::Scope>;
+    /// The scopes that the schedule looks after. None, where nothing runs out and what a person changes back is not to be
+    /// changed again unasked.
+    fn all_scopes(&self) -> Vec<Self::Scope> {
+        Vec::new()
+    }
 
     /// The limit on writes to this scope.
-    fn pace(&self, scope: &Self::Scope) -> Option<Pace>;
+    fn pace(&self, _: &Self::Scope) -> Option<Pace> {
+        None
+    }
 
     /// Reads the scope, as far as deciding on these targets needs it.
     fn observe(
