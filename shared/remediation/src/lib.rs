@@ -13,6 +13,7 @@ pub mod intake;
 pub mod ledger;
 pub mod outcome;
 pub mod plan;
+pub mod policy;
 pub mod report;
 pub mod settings;
 

@@ -1,0 +1,164 @@
+//! What a statement grants, in the terms of the rules that look for too much.
+
+use super::{
+    document::{Document, Statement},
+    pattern::{includes, may_meet},
+};
+
+/// An action that must not be granted on every resource of its kind, such as `kms:Decrypt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocked(pub &'static str);
+
+/// Whether a pattern of actions is all of them: `*`, `*:*`.
+#[must_use]
+pub fn is_everything(action: &str) -> bool {
+    includes(&normal(action), "*:*")
+}
+
+/// Whether a resource pattern is all KMS keys of some account and Region, or more.
+#[must_use]
+pub fn is_all_keys(resource: &str) -> bool {
+    let mut parts = resource.splitn(6, ':');
+    let service = parts.by_ref().nth(2);
+    match (service, parts.nth(2)) {
+        (Some(service), Some(resource)) => may_meet(service, "kms") && includes(resource, "key/*"),
+        // With fewer parts only a star at the end can stand for the rest.
+        _ => may_meet(resource, "arn:aws:kms:us-east-1:111122223333:key/1") && resource.ends_with('*'),
+    }
+}
+
+/// Actions in one spelling: their case does not count, and each has exactly one colon.
+pub(super) fn normal(action: &str) -> String {
+    if !action.is_empty() && action.bytes().all(|byte| byte == b'*') {
+        return "*:*".to_owned();
+    }
+    action.to_ascii_lowercase()
+}
+
+impl Statement {
+    /// Whether it allows every action on every resource, whatever its conditions: what IAM.1 looks for.
+    #[must_use]
+    pub fn grants_administration(&self) -> bool {
+        self.is_allow() && self.is_on_everything() && self.list("Action").into_iter().any(is_everything)
+    }
+
+    /// The patterns among its actions that are all actions of a service: what IAM.21 looks for, on any resource.
+    #[must_use]
+    pub fn full_access(&self) -> Vec<&str> {
+        let is_full = |action: &&str| {
+            let action = normal(action);
+            match action.split_once(':') {
+                Some((_, name)) => includes(name, "*"),
+                None => action.ends_with('*'),
+            }
+        };
+        if self.is_allow() {
+            self.list("Action").into_iter().filter(is_full).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// The patterns among its actions that may be one of these.
+    #[must_use]
+    pub fn blocked(&self, blocked: &[Blocked]) -> Vec<&str> {
+        let is_blocked = |action: &&str| {
+            let action = normal(action);
+            blocked
+                .iter()
+                .any(|blocked| may_meet(&action, &blocked.0.to_ascii_lowercase()))
+        };
+        if self.is_allow() {
+            self.list("Action").into_iter().filter(is_blocked).collect()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+impl Document {
+    /// Whether it certainly makes whoever has it an administrator: everything allowed, without a condition, and nothing
+    /// denied.
+    #[must_use]
+    pub fn makes_administrator(&self) -> bool {
+        self.statements()
+            .any(|one| one.grants_administration() && one.condition().is_none())
+            && self.statements().all(|one| one.is_understood() && one.is_allow())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn of(statement: &Value) -> Statement {
+        let document = Document::parse(&json!({ "Statement": statement }).to_string()).unwrap();
+        let statement = document.statements().next().cloned();
+        statement.unwrap()
+    }
+
+    #[test]
+    fn administration() {
+        for (action, resource, expected) in [
+            (json!("*"), json!("*"), true),
+            (json!(["s3:Get*", "*:*"]), json!(["arn:aws:s3:::x", "*"]), true),
+            (json!("**"), json!("**"), true),
+            (json!("*"), json!("arn:aws:s3:::*"), false),
+            (json!("iam:*"), json!("*"), false),
+            (json!("*:Get*"), json!("*"), false),
+        ] {
+            let statement = of(&json!({"Effect": "Allow", "Action": action, "Resource": resource}));
+            assert_eq!(statement.grants_administration(), expected, "{}", statement.spelt());
+        }
+        assert!(!of(&json!({"Effect": "Deny", "Action": "*", "Resource": "*"})).grants_administration());
+        assert!(!of(&json!({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})).grants_administration());
+    }
+
+    #[test]
+    fn full_access_to_a_service() {
+        let statement = of(
+            &json!({"Effect": "Allow", "Action": ["s3:*", "ec2:Describe*", "SQS:**", "sns*", "*", "kms:?*"], "Resource": "x"}),
+        );
+        assert_eq!(statement.full_access(), ["s3:*", "SQS:**", "sns*", "*"]);
+    }
+
+    #[test]
+    fn blocked_actions() {
+        let blocked = [Blocked("kms:Decrypt"), Blocked("kms:ReEncryptFrom")];
+        let actions = [
+            "KMS:decrypt",
+            "kms:ReEncrypt*",
+            "kms:D?crypt",
+            "kms:Describe*",
+            "*",
+            "k*",
+            "s3:*",
+        ];
+        let statement = of(&json!({"Effect": "Allow", "Action": actions, "Resource": "*"}));
+        assert_eq!(
+            statement.blocked(&blocked),
+            ["KMS:decrypt", "kms:ReEncrypt*", "kms:D?crypt", "*", "k*"]
+        );
+    }
+
+    #[test]
+    fn all_keys() {
+        for (resource, expected) in [
+            ("*", true),
+            ("arn:aws:kms:*:111122223333:key/*", true),
+            ("arn:aws:kms:us-east-1:111122223333:key/*", true),
+            ("arn:aws:kms:*:*:*", true),
+            ("arn:aws:kms:*", true),
+            ("arn:aws:*", true),
+            ("arn:aws:s3:::*", false),
+            ("arn:aws:s3*", false),
+            ("arn:aws:kms:us-east-1:111122223333:key/1234", false),
+            ("arn:aws:kms:us-east-1:111122223333:alias/*", false),
+            ("arn:aws:kms:us-east-1:111122223333:key/${aws:PrincipalTag/key}", false),
+        ] {
+            assert_eq!(is_all_keys(resource), expected, "{resource}");
+        }
+    }
+}
