@@ -93,11 +93,18 @@ impl<W: IpSets> Remediation for BlockIp<W> {
     }
 
     /// One budget for all sets: CloudFront's are written in us-east-1, where the regional ones may be as well.
-    fn pace(&self, _: &IpSet) -> Option<Pace> {
+    fn pace(&self, _: &IpSet, _: &Replacement) -> Option<Pace> {
         Some(Pace {
             key: "wafv2:UpdateIPSet".to_owned(),
             every: UPDATE_EVERY,
+            // A lock token makes an older look harmless.
+            look_within: Duration::MAX,
         })
+    }
+
+    /// A block takes the place of no other protection.
+    fn oversteps(&self, _: &Block) -> Option<Reason> {
+        None
     }
 
     async fn observe(&self, set: &IpSet, _: &[&Attacker]) -> Result<Contents, Failure> {

@@ -3,10 +3,11 @@
 use remediation::{
     Claim,
     finding::{Compliance, Credential, Detail, Finding, Resource, Rule as Checked, UnusedAccess},
+    ids::{KeyId, PrincipalName, UniqueId},
     outcome::Reason,
 };
 
-use crate::identity::{KeyId, Principal, PrincipalName, Role, Rule, Target, UniqueId, User};
+use crate::identity::{Principal, Role, Rule, Target, User};
 
 /// The targets of a finding.
 #[must_use]

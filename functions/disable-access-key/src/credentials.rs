@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use remediation::{
     Ask, Request,
     clock::Timestamp,
+    ids::{KeyId, PrincipalName},
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step, Upkeep},
@@ -11,10 +12,9 @@ use remediation::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Change, held_until,
+    Change, HOLD_COMPROMISED,
     iam::{Key, Use, Write},
-    identity::{KeyId, PrincipalName, Rule, Target},
-    undone_before,
+    identity::{Rule, Target},
 };
 
 /// A key that this function made inactive.
@@ -297,7 +297,7 @@ impl Situation<'_> {
             let keys = self.state.keys.as_deref().unwrap_or_default();
             let is_active = keys.iter().any(|key| key.id == disabled.key && key.active);
             return if is_active {
-                Decision::InPlace(undone_before())
+                Decision::InPlace(Reason::undone_before())
             } else {
                 Decision::decline(
                     "not-standing",
@@ -342,7 +342,9 @@ impl Situation<'_> {
     /// Until when an operator's undo keeps this key from being disabled for the same kind of reason.
     fn held(&self, key: &KeyId, counts: impl Fn(&DisabledKey) -> bool) -> Option<Timestamp> {
         let holds = self.standing.iter().filter_map(|row| match &row.change {
-            Change::Key(disabled) if disabled.key == *key && counts(disabled) => held_until(&row.phase, self.now),
+            Change::Key(disabled) if disabled.key == *key && counts(disabled) => {
+                row.phase.held_until(self.now, HOLD_COMPROMISED)
+            }
             _ => None,
         });
         holds.max()

@@ -1,8 +1,13 @@
 //! What the function needs of IAM.
 
-use remediation::{Approved, Receipt, clock::Timestamp, failure::Failure};
+use remediation::{
+    Approved, Receipt,
+    clock::Timestamp,
+    failure::Failure,
+    ids::{KeyId, PrincipalName, UniqueId},
+};
 
-use crate::identity::{KeyId, Principal, PrincipalName, Role, UniqueId, User};
+use crate::identity::{Principal, Role, User};
 
 /// IAM, as far as this function uses it.
 ///

@@ -2,60 +2,8 @@
 
 use std::fmt;
 
+use remediation::ids::{KeyId, PrincipalName, UniqueId};
 use serde::{Deserialize, Serialize};
-
-macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $is_valid:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Takes the text if it has the form.
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                let is_valid: fn(&str) -> bool = $is_valid;
-                is_valid(text).then(|| Self(text.to_owned()))
-            }
-
-            /// The text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-name! {
-    /// The name of a user, at most 64 characters, or of a role: letters, digits and `+=,.@_-`. Unique in its account, and
-    /// free again once its bearer is deleted.
-    PrincipalName,
-    |text| (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b))
-}
-name! {
-    /// A unique id, never used again: `AIDA…` of a user, `AROA…` of a role.
-    UniqueId,
-    |text| ["AIDA", "AROA"].iter().any(|prefix| text.starts_with(prefix)) && is_id(text)
-}
-name! {
-    /// A long-term access key id, `AKIA…`: of a user, or of the account's root.
-    KeyId,
-    |text| text.starts_with("AKIA") && is_id(text)
-}
-
-/// AWS's ids have 16 to 128 characters; examples and tests often fewer.
-fn is_id(text: &str) -> bool {
-    (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-}
 
 /// A user as a finding names it, or as IAM does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

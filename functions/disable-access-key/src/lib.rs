@@ -17,7 +17,7 @@ mod settings;
 pub use claim::claim;
 pub use credentials::{Credentials, DisabledKey, Limits, Password};
 pub use iam::{Account, Iam, Key, Owner, Use, Write};
-pub use identity::{KeyId, Principal, PrincipalName, Role, Rule, Scope, Target, UniqueId, User};
+pub use identity::{Principal, Role, Rule, Scope, Target, User};
 pub use sdk::AwsIam;
 pub use sessions::{Cut, POLICY};
 pub use settings::Settings;
@@ -31,9 +31,11 @@ use remediation::{
     clock::Timestamp,
     failure::Failure,
     finding::Finding,
-    ledger::{Image, Phase},
+    ids::{KeyId, PrincipalName},
+    ledger::Image,
     outcome::Reason,
     plan::{Decision, Plan},
+    policy::Narrowed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -153,6 +155,12 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
         }
     }
 
+    /// A disabled key grants nothing; of the policy that cuts sessions off that is to be shown.
+    fn oversteps(&self, change: &Change) -> Option<Reason> {
+        let Change::Sessions(cut) = change else { return None };
+        Narrowed::prove(None, Some(&cut.document())).err().map(Reason::from)
+    }
+
     async fn apply(&self, _: &Scope, write: &Approved<Write>) -> Result<Receipt, Failure> {
         self.iam.write(write).await
     }
@@ -238,19 +246,4 @@ fn beyond<I: Iam>(view: &View<'_, DisableAccessKey<I>>) -> Plan<Change, Write> {
         write: None,
         gauges: Vec::new(),
     }
-}
-
-/// Until when an operator's undo holds, if it does. One that is under way holds already: a finding that comes in between must
-/// not take back what is just being restored.
-fn held_until(phase: &Phase, now: Timestamp) -> Option<Timestamp> {
-    match phase {
-        Phase::Held(until) => Some(*until).filter(|until| *until > now),
-        Phase::Releasing(_) => Some(now + HOLD_COMPROMISED),
-        Phase::Active => None,
-    }
-}
-
-/// What another record of the same change has undone.
-fn undone_before() -> Reason {
-    Reason::new("undone-before", "it was undone by another record of the same change")
 }

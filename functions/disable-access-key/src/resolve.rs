@@ -1,11 +1,16 @@
 //! Which users, roles and keys a finding means. A name that meanwhile belongs to somebody else means nobody.
 
-use remediation::{Resolution, failure::Failure, outcome::Reason};
+use remediation::{
+    Resolution,
+    failure::Failure,
+    ids::{PrincipalName, UniqueId},
+    outcome::Reason,
+};
 
 use crate::{
     claim::sso,
     iam::{Account, Iam, Owner},
-    identity::{Principal, PrincipalName, Role, Rule, Target, UniqueId, User},
+    identity::{Principal, Role, Rule, Target, User},
 };
 
 /// The claimed target in IAM's own terms.

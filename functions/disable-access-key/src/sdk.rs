@@ -2,22 +2,21 @@
 
 use aws_sdk_iam::{
     Client,
-    error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
     types::{AccessKeyMetadata, StatusType},
 };
 use chrono::DateTime;
-use percent_encoding::percent_decode_str;
 use remediation::{
     Approved, Receipt,
     clock::Timestamp,
     failure::{Class, Failure},
+    ids::{KeyId, PrincipalName, UniqueId},
 };
-use remediation_aws::{Aws, classify};
+use remediation_aws::{Aws, Bearer, InlinePolicies, classify, found, unexpected};
 
 use crate::{
     iam::{Account, Iam, Key, Owner, Use, Write},
-    identity::{KeyId, Principal, PrincipalName, Role, UniqueId},
+    identity::{Principal, Role},
 };
 
 /// IAM with the function's own credentials.
@@ -29,6 +28,10 @@ impl AwsIam {
     #[must_use]
     pub fn new(aws: &Aws) -> Self {
         Self(Client::new(&aws.paced()))
+    }
+
+    fn inline(&self) -> InlinePolicies {
+        InlinePolicies::new(self.0.clone())
     }
 
     async fn set_status(&self, user: &PrincipalName, key: &KeyId, active: bool) -> Result<Option<String>, Failure> {
@@ -60,92 +63,20 @@ impl AwsIam {
         }
         first.map_or(Ok(receipt), Err)
     }
-
-    async fn put_policy(&self, principal: &Principal, name: &str, document: &str) -> Result<Receipt, Failure> {
-        let request_id = match named(principal)? {
-            Named::User(user) => {
-                let call = self.0.put_user_policy().user_name(user).policy_name(name);
-                let answer = call.policy_document(document).send().await;
-                answer
-                    .map_err(|error| classify("iam:PutUserPolicy", &error))?
-                    .request_id()
-                    .map(str::to_owned)
-            }
-            Named::Role(role) => {
-                let call = self.0.put_role_policy().role_name(role).policy_name(name);
-                let answer = call.policy_document(document).send().await;
-                answer
-                    .map_err(|error| classify("iam:PutRolePolicy", &error))?
-                    .request_id()
-                    .map(str::to_owned)
-            }
-        };
-        Ok(Receipt { request_id })
-    }
-
-    async fn delete_policy(&self, principal: &Principal, name: &str) -> Result<Receipt, Failure> {
-        let request_id = match named(principal)? {
-            Named::User(user) => {
-                let answer = self
-                    .0
-                    .delete_user_policy()
-                    .user_name(user)
-                    .policy_name(name)
-                    .send()
-                    .await;
-                answer
-                    .map_err(|error| classify("iam:DeleteUserPolicy", &error))?
-                    .request_id()
-                    .map(str::to_owned)
-            }
-            Named::Role(role) => {
-                let answer = self
-                    .0
-                    .delete_role_policy()
-                    .role_name(role)
-                    .policy_name(name)
-                    .send()
-                    .await;
-                answer
-                    .map_err(|error| classify("iam:DeleteRolePolicy", &error))?
-                    .request_id()
-                    .map(str::to_owned)
-            }
-        };
-        Ok(Receipt { request_id })
-    }
 }
 
-enum Named<'a> {
-    User(&'a str),
-    Role(&'a str),
-}
-
-fn named(principal: &Principal) -> Result<Named<'_>, Failure> {
+fn bearer(principal: &Principal) -> Result<Bearer<'_>, Failure> {
     match principal {
-        Principal::Role(role) => Ok(Named::Role(role.name.as_str())),
+        Principal::Role(role) => Ok(Bearer::Role(role.name.as_str())),
         Principal::User(user) => user
             .name()
-            .map(|name| Named::User(name.as_str()))
+            .map(|name| Bearer::User(name.as_str()))
             .ok_or_else(|| Failure::new(Class::Permanent, "iam", "Unresolved", format!("{user} has no name"))),
     }
 }
 
-/// `None` where IAM says that there is no such thing.
-fn found<T, E: ProvideErrorMetadata>(
-    operation: &str,
-    answer: Result<T, SdkError<E, aws_sdk_iam::config::http::HttpResponse>>,
-) -> Result<Option<T>, Failure> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
-        Err(error) => Err(classify(operation, &error)),
-    }
-}
-
-fn unexpected(operation: &str, problem: impl Into<String>) -> Failure {
-    Failure::new(Class::Permanent, operation, "UnexpectedAnswer", problem)
-}
+/// The code by which IAM says that there is no such thing.
+const NONE: &str = "NoSuchEntity";
 
 fn time(time: &aws_sdk_iam::primitives::DateTime) -> Option<Timestamp> {
     DateTime::from_timestamp(time.secs(), time.subsec_nanos())
@@ -178,17 +109,10 @@ fn key(operation: &str, key: &AccessKeyMetadata) -> Result<Key, Failure> {
     })
 }
 
-/// IAM sends policies percent-encoded (RFC 3986).
-fn decoded(operation: &str, document: &str) -> Result<String, Failure> {
-    let text = percent_decode_str(document).decode_utf8();
-    text.map(Into::into)
-        .map_err(|_| unexpected(operation, "a policy that is not UTF-8"))
-}
-
 impl Iam for AwsIam {
     async fn user(&self, name: &PrincipalName) -> Result<Option<Account>, Failure> {
         const OPERATION: &str = "iam:GetUser";
-        let answer = found(OPERATION, self.0.get_user().user_name(name.as_str()).send().await)?;
+        let answer = found(OPERATION, NONE, self.0.get_user().user_name(name.as_str()).send().await)?;
         let user = answer.and_then(|answer| answer.user);
         user.map(|user| account(OPERATION, &user)).transpose()
     }
@@ -208,7 +132,7 @@ impl Iam for AwsIam {
     async fn owner(&self, key: &KeyId) -> Result<Owner, Failure> {
         const OPERATION: &str = "iam:GetAccessKeyLastUsed";
         let call = self.0.get_access_key_last_used().access_key_id(key.as_str());
-        let Some(answer) = found(OPERATION, call.send().await)? else {
+        let Some(answer) = found(OPERATION, NONE, call.send().await)? else {
             return Ok(Owner::Nobody);
         };
         match answer.user_name() {
@@ -221,7 +145,7 @@ impl Iam for AwsIam {
 
     async fn role(&self, name: &PrincipalName) -> Result<Option<(Role, String)>, Failure> {
         const OPERATION: &str = "iam:GetRole";
-        let answer = found(OPERATION, self.0.get_role().role_name(name.as_str()).send().await)?;
+        let answer = found(OPERATION, NONE, self.0.get_role().role_name(name.as_str()).send().await)?;
         let Some(role) = answer.and_then(|answer| answer.role) else {
             return Ok(None);
         };
@@ -245,7 +169,7 @@ impl Iam for AwsIam {
             .send();
         let mut keys = Vec::new();
         while let Some(page) = pages.next().await {
-            let Some(page) = found(OPERATION, page)? else {
+            let Some(page) = found(OPERATION, NONE, page)? else {
                 return Ok(None);
             };
             for metadata in page.access_key_metadata() {
@@ -272,6 +196,7 @@ impl Iam for AwsIam {
         const OPERATION: &str = "iam:GetLoginProfile";
         let answer = found(
             OPERATION,
+            NONE,
             self.0.get_login_profile().user_name(user.as_str()).send().await,
         )?;
         let Some(profile) = answer.and_then(|answer| answer.login_profile) else {
@@ -284,24 +209,7 @@ impl Iam for AwsIam {
     }
 
     async fn inline_policy(&self, principal: &Principal, name: &str) -> Result<Option<String>, Failure> {
-        match named(principal)? {
-            Named::User(user) => {
-                const OPERATION: &str = "iam:GetUserPolicy";
-                let call = self.0.get_user_policy().user_name(user).policy_name(name);
-                let answer = found(OPERATION, call.send().await)?;
-                answer
-                    .map(|answer| decoded(OPERATION, answer.policy_document()))
-                    .transpose()
-            }
-            Named::Role(role) => {
-                const OPERATION: &str = "iam:GetRolePolicy";
-                let call = self.0.get_role_policy().role_name(role).policy_name(name);
-                let answer = found(OPERATION, call.send().await)?;
-                answer
-                    .map(|answer| decoded(OPERATION, answer.policy_document()))
-                    .transpose()
-            }
-        }
+        self.inline().get(bearer(principal)?, name).await
     }
 
     async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
@@ -311,8 +219,14 @@ impl Iam for AwsIam {
                 principal,
                 name,
                 document,
-            } => self.put_policy(principal, name, document).await,
-            Write::DeletePolicy { principal, name } => self.delete_policy(principal, name).await,
+            } => {
+                let request_id = self.inline().put(bearer(principal)?, name, document).await?;
+                Ok(Receipt { request_id })
+            }
+            Write::DeletePolicy { principal, name } => {
+                let request_id = self.inline().delete(bearer(principal)?, name).await?;
+                Ok(Receipt { request_id })
+            }
         }
     }
 }

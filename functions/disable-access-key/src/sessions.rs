@@ -15,10 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Change, held_until,
+    Change, HOLD_COMPROMISED,
     iam::Write,
     identity::{Principal, Target},
-    undone_before,
 };
 
 /// The name of the inline policy, and of its only statement. IAM's console has one of its own, `AWSRevokeOlderSessions`,
@@ -130,7 +129,7 @@ impl Situation<'_> {
             _ => {}
         }
         let row = self.row(target);
-        if let Some(until) = row.and_then(|row| held_until(&row.phase, self.now)) {
+        if let Some(until) = row.and_then(|row| row.phase.held_until(self.now, HOLD_COMPROMISED)) {
             let text = format!(
                 "an operator gave {} back its sessions; it keeps them until {}",
                 self.principal,
@@ -171,7 +170,7 @@ impl Situation<'_> {
         };
         if let Phase::Held(_) = row.phase {
             return match self.policy {
-                None => Decision::InPlace(undone_before()),
+                None => Decision::InPlace(Reason::undone_before()),
                 Some(_) => Decision::Decline(Reason::new(
                     "not-standing",
                     format!("the {POLICY} that is there is no change of ours"),

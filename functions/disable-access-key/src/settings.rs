@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, str::FromStr};
 use chrono::TimeDelta;
 use remediation::{
     engine::Policy,
-    ids::AccountId,
+    ids::{AccountId, PrincipalName},
     settings::{InvalidSettings, Mode, SettingsReader, flag, list},
 };
 
-use crate::{credentials::Limits, identity::PrincipalName};
+use crate::credentials::Limits;
 
 /// All that can be set.
 #[derive(Debug, Clone)]

@@ -2,42 +2,8 @@
 
 use std::fmt;
 
+use remediation::ids::BucketName;
 use serde::{Deserialize, Serialize};
-
-/// The name of a general-purpose bucket. Names are 3 to 63 characters today; older ones in us-east-1 have up to 255, with
-/// capitals and underscores.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct BucketName(String);
-
-impl BucketName {
-    /// Takes the text if a bucket may be called so.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_valid = (3..=255).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-            && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
-        is_valid.then(|| Self(text.to_owned()))
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Directory buckets have an API and rules of their own.
-    #[must_use]
-    pub fn is_directory(&self) -> bool {
-        self.0.ends_with("--x-s3")
-    }
-}
-
-impl fmt::Display for BucketName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// How far a bucket's default encryption has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

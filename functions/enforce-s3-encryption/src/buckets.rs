@@ -1,11 +1,8 @@
 //! What the function needs of S3 and KMS.
 
-use remediation::{Approved, Receipt, failure::Failure};
+use remediation::{Approved, Receipt, failure::Failure, ids::BucketName};
 
-use crate::{
-    bucket::BucketName,
-    encryption::{Encryption, Key},
-};
+use crate::encryption::{Encryption, Key};
 
 /// S3, and the keys that it encrypts with, as far as this function uses them.
 ///

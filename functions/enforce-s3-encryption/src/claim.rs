@@ -3,10 +3,11 @@
 use remediation::{
     Claim,
     finding::{Detail, Finding, Resource, Rule},
+    ids::BucketName,
     outcome::Reason,
 };
 
-use crate::bucket::{BucketName, Target, Want};
+use crate::bucket::{Target, Want};
 
 /// The targets of a finding.
 #[must_use]

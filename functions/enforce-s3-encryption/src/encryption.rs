@@ -5,19 +5,20 @@ use std::fmt;
 use remediation::{
     Ask, Request,
     clock::Timestamp,
+    ids::BucketName,
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step},
+    policy::Principal,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Change, Write,
-    bucket::{BucketName, Target, Want},
-    document::{Outsider, Principal, key_admits, outsiders},
+    bucket::{Target, Want},
     held_until,
+    outsiders::{Outsider, key_admits, outsiders},
     settings::DefaultEncryption,
-    undone_before,
 };
 
 /// A default encryption, whole: `PutBucketEncryption` replaces all of it.
@@ -42,6 +43,16 @@ const KMS: &str = "aws:kms";
 impl Encryption {
     fn is_kms(&self) -> bool {
         self.algorithm.starts_with(KMS)
+    }
+
+    /// Whether it protects at least as well: DSSE above KMS above SSE-S3, with what was blocked still blocked.
+    fn is_as_strong_as(&self, other: &Self) -> bool {
+        let rank = |one: &Self| match one.algorithm.as_str() {
+            "aws:kms:dsse" => 2,
+            KMS => 1,
+            _ => 0,
+        };
+        rank(self) >= rank(other) && other.blocked.iter().all(|kind| self.blocked.contains(kind))
     }
 }
 
@@ -148,6 +159,16 @@ pub struct Encrypting {
 }
 
 impl Encrypting {
+    /// Why it must not be made, if it would protect less.
+    pub(crate) fn weakens(&self) -> Option<Reason> {
+        let before = self
+            .before
+            .as_ref()
+            .filter(|before| !self.after.is_as_strong_as(before))?;
+        let text = format!("{} would be weaker than {before}", self.after);
+        Some(Reason::new("weaker", text))
+    }
+
     fn write(&self, found: Option<Encryption>, wanted: Option<Encryption>) -> Write {
         Write::Encryption {
             bucket: self.bucket.clone(),
@@ -324,7 +345,7 @@ impl Situation<'_> {
                     .is_some_and(|current| current.algorithm == AES256));
         if let Phase::Held(_) = row.phase {
             return if is_before {
-                Decision::InPlace(undone_before())
+                Decision::InPlace(Reason::undone_before())
             } else {
                 Decision::decline(
                     "not-standing",

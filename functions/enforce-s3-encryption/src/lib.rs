@@ -7,16 +7,15 @@
 mod bucket;
 mod buckets;
 mod claim;
-mod document;
 mod encryption;
+mod outsiders;
 mod sdk;
 mod settings;
 mod tls;
 
-pub use bucket::{BucketName, Scope, Target, Want};
+pub use bucket::{Scope, Target, Want};
 pub use buckets::{Buckets, Write};
 pub use claim::claim;
-pub use document::Unreadable;
 pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
 pub use sdk::AwsBuckets;
 pub use settings::{DefaultEncryption, Protected, Settings};
@@ -31,9 +30,11 @@ use remediation::{
     clock::Timestamp,
     failure::{Class, Failure},
     finding::Finding,
-    ledger::{Image, Phase, Standing},
+    ids::BucketName,
+    ledger::{Image, Standing},
     outcome::Reason,
     plan::Plan,
+    policy::Narrowed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -149,6 +150,15 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
         }
     }
 
+    fn oversteps(&self, change: &Change) -> Option<Reason> {
+        match change {
+            Change::Encryption(changed) => changed.weakens(),
+            Change::Policy(merged) => Narrowed::prove(merged.before.as_deref(), Some(&merged.after))
+                .err()
+                .map(Reason::from),
+        }
+    }
+
     async fn apply(&self, _: &Scope, write: &Approved<Write>) -> Result<Receipt, Failure> {
         self.buckets.write(write).await
     }
@@ -226,18 +236,7 @@ fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// Until when an operator's undo holds, if one does. One that is under way holds already: a finding that comes in between must
-/// not take back what is just being restored.
+/// Until when an operator's undo holds, if one does.
 fn held_until(standing: &[Standing<Change>], now: Timestamp) -> Option<Timestamp> {
-    let holds = standing.iter().filter_map(|row| match row.phase {
-        Phase::Held(until) => Some(until).filter(|until| *until > now),
-        Phase::Releasing(_) => Some(now + HOLD),
-        Phase::Active => None,
-    });
-    holds.max()
-}
-
-/// What another record of the same change has undone.
-fn undone_before() -> Reason {
-    Reason::new("undone-before", "it was undone by another record of the same change")
+    standing.iter().filter_map(|row| row.phase.held_until(now, HOLD)).max()
 }

@@ -1,15 +1,7 @@
-//! S3 and KMS, through their SDKs. S3 answers for a bucket only in its own Region, and the SDK does not follow it there: a
-//! client is kept for each Region that was met.
-
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-};
+//! S3 and KMS, through their SDKs.
 
 use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType};
 use aws_sdk_s3::{
-    config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
     operation::RequestId,
     types::{
         BlockedEncryptionTypes, EncryptionType, ServerSideEncryption, ServerSideEncryptionByDefault,
@@ -20,24 +12,20 @@ use futures_util::future::try_join;
 use remediation::{
     Approved, Receipt,
     failure::{Class, Failure},
-    ids::AccountId,
+    ids::{AccountId, BucketName},
 };
-use remediation_aws::{Aws, classify};
+use remediation_aws::{Aws, BucketPolicies, changed_meanwhile, classify, found, unexpected};
 
 use crate::{
-    bucket::BucketName,
     buckets::{Buckets, Write},
     encryption::{AES256, Encryption, Key},
-    tls::same,
 };
 
 /// S3 and KMS with the function's own credentials, for the buckets of one account.
 #[derive(Debug)]
 pub struct AwsBuckets {
     aws: Aws,
-    owner: AccountId,
-    here: aws_sdk_s3::Client,
-    regions: Mutex<BTreeMap<String, aws_sdk_s3::Client>>,
+    buckets: BucketPolicies,
 }
 
 impl AwsBuckets {
@@ -45,29 +33,17 @@ impl AwsBuckets {
     #[must_use]
     pub fn new(aws: &Aws, owner: AccountId) -> Self {
         Self {
-            here: aws_sdk_s3::Client::new(&aws.paced()),
             aws: aws.clone(),
-            owner,
-            regions: Mutex::default(),
+            buckets: BucketPolicies::new(aws, owner),
         }
     }
 
     fn s3(&self, region: &str) -> aws_sdk_s3::Client {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = || aws_sdk_s3::Client::new(&self.aws.paced_in(region.to_owned()));
-        regions.entry(region.to_owned()).or_insert_with(client).clone()
+        self.buckets.client(region)
     }
 
-    async fn region_of(&self, bucket: &BucketName) -> Result<String, Failure> {
-        let gone = || {
-            Failure::new(
-                Class::Conflict,
-                "s3:HeadBucket",
-                "NoSuchBucket",
-                format!("{bucket} is gone"),
-            )
-        };
-        self.region(bucket).await?.ok_or_else(gone)
+    fn owner(&self) -> &str {
+        self.buckets.owner().as_str()
     }
 
     async fn put_encryption(
@@ -78,7 +54,7 @@ impl AwsBuckets {
     ) -> Result<Option<String>, Failure> {
         const OPERATION: &str = "s3:PutBucketEncryption";
         let call = self.s3(region).put_bucket_encryption().bucket(bucket.as_str());
-        let call = call.expected_bucket_owner(self.owner.as_str());
+        let call = call.expected_bucket_owner(self.owner());
         let call = call.server_side_encryption_configuration(configuration(OPERATION, wanted)?);
         let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
         Ok(answer.request_id().map(str::to_owned))
@@ -86,45 +62,9 @@ impl AwsBuckets {
 
     async fn delete_encryption(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
         let call = self.s3(region).delete_bucket_encryption().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = call.expected_bucket_owner(self.owner()).send().await;
         let answer = answer.map_err(|error| classify("s3:DeleteBucketEncryption", &error))?;
         Ok(answer.request_id().map(str::to_owned))
-    }
-
-    async fn put_policy(&self, bucket: &BucketName, region: &str, wanted: &str) -> Result<Option<String>, Failure> {
-        // Without ConfirmRemoveSelfBucketAccess S3 refuses a policy by which the caller could not write it again.
-        let call = self
-            .s3(region)
-            .put_bucket_policy()
-            .bucket(bucket.as_str())
-            .policy(wanted);
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
-        let answer = answer.map_err(|error| classify("s3:PutBucketPolicy", &error))?;
-        Ok(answer.request_id().map(str::to_owned))
-    }
-
-    async fn delete_policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
-        let call = self.s3(region).delete_bucket_policy().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
-        let answer = answer.map_err(|error| classify("s3:DeleteBucketPolicy", &error))?;
-        Ok(answer.request_id().map(str::to_owned))
-    }
-}
-
-fn unexpected(operation: &str, problem: impl Into<String>) -> Failure {
-    Failure::new(Class::Permanent, operation, "UnexpectedAnswer", problem)
-}
-
-/// `None` where S3 says, by this code, that there is none.
-fn found<T, E: ProvideErrorMetadata>(
-    operation: &str,
-    none: &str,
-    answer: Result<T, SdkError<E, HttpResponse>>,
-) -> Result<Option<T>, Failure> {
-    match answer {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.code() == Some(none) => Ok(None),
-        Err(error) => Err(classify(operation, &error)),
     }
 }
 
@@ -188,35 +128,13 @@ fn meanwhile(failure: Failure) -> Failure {
 
 impl Buckets for AwsBuckets {
     async fn region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
-        const OPERATION: &str = "s3:HeadBucket";
-        const HEADER: &str = "x-amz-bucket-region";
-        let call = self.here.head_bucket().bucket(bucket.as_str());
-        let error = match call.expected_bucket_owner(self.owner.as_str()).send().await {
-            Ok(answer) => {
-                let here = self.here.config().region().map(ToString::to_string);
-                let region = answer.bucket_region().map(str::to_owned).or(here);
-                return region.map(Some).ok_or_else(|| unexpected(OPERATION, "no Region"));
-            }
-            Err(error) => error,
-        };
-        let answer = error.raw_response();
-        let status = answer.map_or(0, |answer| answer.status().as_u16());
-        let elsewhere = answer
-            .and_then(|answer| answer.headers().get(HEADER))
-            .map(str::to_owned);
-        match (status, elsewhere) {
-            (404, _) => Ok(None),
-            // In another Region S3 says where, and nothing more; so it does to who may not list the bucket. What we may
-            // do with it, the calls there tell.
-            (301 | 400 | 403, Some(region)) => Ok(Some(region)),
-            _ => Err(classify(OPERATION, &error)),
-        }
+        self.buckets.region(bucket).await
     }
 
     async fn encryption(&self, bucket: &BucketName, region: &str) -> Result<Option<Encryption>, Failure> {
         const OPERATION: &str = "s3:GetBucketEncryption";
         let call = self.s3(region).get_bucket_encryption().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = call.expected_bucket_owner(self.owner()).send().await;
         let answer = found(OPERATION, "ServerSideEncryptionConfigurationNotFoundError", answer)?;
         let rules = answer.and_then(|answer| answer.server_side_encryption_configuration);
         match rules.as_ref().map(ServerSideEncryptionConfiguration::rules) {
@@ -227,15 +145,12 @@ impl Buckets for AwsBuckets {
     }
 
     async fn policy(&self, bucket: &BucketName, region: &str) -> Result<Option<String>, Failure> {
-        let call = self.s3(region).get_bucket_policy().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
-        let answer = found("s3:GetBucketPolicy", "NoSuchBucketPolicy", answer)?;
-        Ok(answer.and_then(|answer| answer.policy))
+        self.buckets.policy(bucket, region).await
     }
 
     async fn is_website(&self, bucket: &BucketName, region: &str) -> Result<bool, Failure> {
         let call = self.s3(region).get_bucket_website().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = call.expected_bucket_owner(self.owner()).send().await;
         let answer = found("s3:GetBucketWebsite", "NoSuchWebsiteConfiguration", answer)?;
         Ok(answer.is_some())
     }
@@ -243,7 +158,7 @@ impl Buckets for AwsBuckets {
     async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
         const OPERATION: &str = "s3:GetBucketAcl";
         let call = self.s3(region).get_bucket_acl().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = call.expected_bucket_owner(self.owner()).send().await;
         let answer = answer.map_err(|error| classify(OPERATION, &error))?;
         let owner = answer.owner().and_then(|owner| owner.id());
         let each = answer.grants().iter().filter_map(|grant| grant.grantee());
@@ -304,22 +219,13 @@ impl Buckets for AwsBuckets {
 }
 
 impl AwsBuckets {
-    /// S3 has no version to be conditional on, neither for policies nor for encryption: whoever writes between this read
-    /// and this write is overwritten.
+    /// S3 has no version to be conditional on: whoever writes between the read and the write in here is overwritten.
     async fn write_if_unchanged(&self, write: &Write) -> Result<Option<String>, Failure> {
-        let changed = |operation: &str| {
-            Failure::new(
-                Class::Conflict,
-                operation,
-                "ChangedMeanwhile",
-                "somebody has changed it since it was read",
-            )
-        };
         match write {
             Write::Encryption { bucket, found, wanted } => {
-                let region = self.region_of(bucket).await?;
+                let region = self.buckets.region_of(bucket).await?;
                 if self.encryption(bucket, &region).await? != *found {
-                    return Err(changed("s3:PutBucketEncryption"));
+                    return Err(changed_meanwhile("s3:PutBucketEncryption"));
                 }
                 match wanted {
                     Some(wanted) => self.put_encryption(bucket, &region, wanted).await,
@@ -327,14 +233,7 @@ impl AwsBuckets {
                 }
             }
             Write::Policy { bucket, found, wanted } => {
-                let region = self.region_of(bucket).await?;
-                if !same(self.policy(bucket, &region).await?.as_deref(), found.as_deref()) {
-                    return Err(changed("s3:PutBucketPolicy"));
-                }
-                match wanted {
-                    Some(wanted) => self.put_policy(bucket, &region, wanted).await,
-                    None => self.delete_policy(bucket, &region).await,
-                }
+                self.buckets.replace(bucket, found.as_deref(), wanted.as_deref()).await
             }
         }
     }

@@ -4,11 +4,9 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use remediation::{
     engine::Policy,
-    ids::AccountId,
+    ids::{AccountId, BucketName},
     settings::{InvalidSettings, Mode, SettingsReader, list},
 };
-
-use crate::bucket::BucketName;
 
 /// What a bucket without SSE-KMS gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -3,19 +3,16 @@
 use remediation::{
     Ask, Request,
     clock::Timestamp,
+    ids::BucketName,
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step},
+    policy::{Document, Principal, Statement, Unreadable, difference, matches, says_the_same, texts},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::{
-    Change, Write,
-    bucket::{BucketName, Target},
-    document::{Document, Principal, Raw, Statement, Unreadable, matches, texts},
-    held_until, undone_before,
-};
+use crate::{Change, Write, bucket::Target, held_until};
 
 /// The Sid of our statement, unless the policy uses it for something else.
 const SID: &str = "SecureCartTlsOnly";
@@ -156,9 +153,9 @@ impl Situation<'_> {
                 let is_ours = account.as_deref() == Some(self.account);
                 is_own_role(principal) || (is_ours && (text.ends_with(":root") || text == self.account))
             }
-            Principal::Service(_) | Principal::Other(_) => false,
+            Principal::Service(_) | Principal::Other(..) => false,
         };
-        let denies = |(index, statement): (usize, Statement<'_>)| {
+        let denies = |(index, statement): (usize, &Statement)| {
             let concerns_us = match statement.excepted() {
                 // The account alone excepts its root user, and none of its roles.
                 Some(excepted) => !excepted.iter().any(is_own_role),
@@ -168,7 +165,7 @@ impl Situation<'_> {
                 && statement.condition().is_none()
                 && statement.covers("s3:PutBucketPolicy")
                 && statement.reaches(&bucket_arn);
-            (is_denied && concerns_us).then(|| name(index, statement))
+            (is_denied && concerns_us).then(|| statement.name(index))
         };
         document.statements().enumerate().find_map(denies)
     }
@@ -186,10 +183,10 @@ impl Situation<'_> {
             return Decision::decline("no-such-bucket", format!("there is no bucket {} any more", self.bucket));
         };
         let policy = policy.as_deref();
-        let is_before = same(policy, merged.before.as_deref());
+        let is_before = says_the_same(policy, merged.before.as_deref());
         if let Phase::Held(_) = row.phase {
             return if is_before {
-                Decision::InPlace(undone_before())
+                Decision::InPlace(Reason::undone_before())
             } else {
                 Decision::decline(
                     "not-standing",
@@ -201,7 +198,7 @@ impl Situation<'_> {
             "restored",
             format!("an operator gave {} back its policy as it was", self.bucket),
         );
-        if same(policy, Some(&merged.after)) {
+        if says_the_same(policy, Some(&merged.after)) {
             Decision::Act(Step::Revert(Change::Policy(merged.clone())), reason)
         } else if is_before {
             Decision::InPlace(reason)
@@ -213,56 +210,6 @@ impl Situation<'_> {
             )
         }
     }
-}
-
-/// Whether two policies say the same. S3 may answer with another text than it was given.
-pub(crate) fn same(one: Option<&str>, other: Option<&str>) -> bool {
-    match (one, other) {
-        (None, None) => true,
-        (Some(one), Some(other)) => one == other || parsed(one).is_some_and(|value| Some(value) == parsed(other)),
-        _ => false,
-    }
-}
-
-fn parsed(text: &str) -> Option<Value> {
-    serde_json::from_str(text).ok()
-}
-
-/// Which statements are not as we left them.
-fn difference(ours: &str, now: Option<&str>) -> String {
-    let Some(now) = now else {
-        return "there is none any more".to_owned();
-    };
-    let (Ok(ours), Ok(now)) = (Document::parse(ours), Document::parse(now)) else {
-        return "it cannot be read".to_owned();
-    };
-    let named = |document: &Document| -> Vec<(String, String)> {
-        let each = document.statements().enumerate();
-        each.map(|(index, statement)| (name(index, statement), statement.text()))
-            .collect()
-    };
-    let (ours, now) = (named(&ours), named(&now));
-    let missing = ours
-        .iter()
-        .filter(|(_, text)| !now.iter().any(|(_, other)| other == text));
-    let added = now
-        .iter()
-        .filter(|(_, text)| !ours.iter().any(|(_, other)| other == text));
-    let told = missing
-        .map(|(name, _)| format!("{name} is gone or changed"))
-        .chain(added.map(|(name, _)| format!("{name} is new or changed")));
-    let told: Vec<_> = told.collect();
-    if told.is_empty() {
-        "its order or its other fields".to_owned()
-    } else {
-        told.join(", ")
-    }
-}
-
-fn name(index: usize, statement: Statement<'_>) -> String {
-    statement
-        .sid()
-        .map_or_else(|| format!("number {}", index + 1), str::to_owned)
 }
 
 /// What merging our statement into a policy comes to.
@@ -297,23 +244,8 @@ pub fn merge(policy: Option<&str>, bucket: &BucketName, partition: &str) -> Resu
     let sid = std::iter::once(SID.to_owned())
         .chain(numbered)
         .find(|sid| !is_taken(sid));
-    let ours = statement(&sid.unwrap_or_default(), bucket, partition).to_string();
-
-    let raw: Raw<'_> = serde_json::from_str(policy).map_err(|error| Unreadable(error.to_string()))?;
-    let old = raw.statement.get();
-    let new = match old.strip_suffix(']') {
-        Some(list) if list.trim_end() == "[" => format!("{list}{ours}]"),
-        Some(list) => {
-            // What stands before the bracket, such as a line break, stays there.
-            let (statements, space) = list.split_at_checked(list.trim_end().len()).unwrap_or((list, ""));
-            format!("{statements},{ours}{space}]")
-        }
-        None => format!("[{old},{ours}]"),
-    };
-    let start = old.as_ptr() as usize - policy.as_ptr() as usize;
-    let around = policy.get(..start).zip(policy.get(start + old.len()..));
-    let (before, after) = around.ok_or_else(|| Unreadable("its statements were not found in the text".to_owned()))?;
-    Ok(Merged::Text(format!("{before}{new}{after}")))
+    let ours = statement(&sid.unwrap_or_default(), bucket, partition);
+    document.with(&ours).map(Merged::Text)
 }
 
 fn arn(bucket: &BucketName, partition: &str) -> String {
@@ -334,7 +266,7 @@ fn statement(sid: &str, bucket: &BucketName, partition: &str) -> Value {
 }
 
 /// Whether the statement certainly refuses every call on the bucket and its objects that does not come over TLS.
-fn refuses_plain_http(statement: Statement<'_>, bucket: &BucketName, partition: &str) -> bool {
+fn refuses_plain_http(statement: &Statement, bucket: &BucketName, partition: &str) -> bool {
     let bucket_arn = arn(bucket, partition);
     let objects = format!("{bucket_arn}/");
     let field = |name: &str| statement.field(name).map(texts).unwrap_or_default();

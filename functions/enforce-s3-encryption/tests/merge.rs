@@ -7,8 +7,9 @@
     reason = "a test that cannot go on has failed"
 )]
 
-use enforce_s3_encryption::{BucketName, Merged, merge};
+use enforce_s3_encryption::{Merged, merge};
 use proptest::{collection::vec, prelude::*};
+use remediation::ids::BucketName;
 use serde_json::Value;
 
 /// A statement in the spelling of some tool, with what confuses a careless reader inside its strings.

@@ -30,6 +30,34 @@ pub fn classify<E: ProvideErrorMetadata>(operation: &str, error: &SdkError<E, Ht
     }
 }
 
+/// `None` where the service says, by this code, that there is no such thing.
+///
+/// # Errors
+/// Everything else that the service answers.
+pub fn found<T, E: ProvideErrorMetadata>(
+    operation: &str,
+    none: &str,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.code() == Some(none) => Ok(None),
+        Err(error) => Err(classify(operation, &error)),
+    }
+}
+
+/// An answer that the service is not known to give.
+pub fn unexpected(operation: &str, problem: impl Into<String>) -> Failure {
+    Failure::new(Class::Permanent, operation, "UnexpectedAnswer", problem)
+}
+
+/// Somebody wrote between the look that a plan was made from and the write.
+#[must_use]
+pub fn changed_meanwhile(operation: &str) -> Failure {
+    let why = "somebody has changed it since it was read";
+    Failure::new(Class::Conflict, operation, "ChangedMeanwhile", why)
+}
+
 fn class_of(code: &str, status: u16) -> Class {
     match code {
         "WAFOptimisticLockException"

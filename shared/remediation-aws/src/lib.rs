@@ -3,14 +3,22 @@
 //! This is the only place that knows `lambda_runtime` and `aws-config`; a function adds the clients of the services that
 //! it may call.
 
+#[cfg(feature = "s3")]
+mod buckets;
 mod clients;
 mod errors;
+#[cfg(feature = "iam")]
+mod inline;
 mod ledger;
 mod reporter;
 mod runtime;
 
+#[cfg(feature = "s3")]
+pub use buckets::BucketPolicies;
 pub use clients::Aws;
-pub use errors::classify;
+pub use errors::{changed_meanwhile, classify, found, unexpected};
+#[cfg(feature = "iam")]
+pub use inline::{Bearer, InlinePolicies, decoded};
 pub use lambda_runtime::Error;
 pub use ledger::DynamoLedger;
 pub use reporter::AwsReporter;

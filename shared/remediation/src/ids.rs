@@ -50,6 +50,77 @@ text_id! {
     Region
 }
 
+macro_rules! formed_id {
+    ($(#[$doc:meta])* $name:ident, $is_valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text if it has the form.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                let is_valid: fn(&str) -> bool = $is_valid;
+                is_valid(text).then(|| Self(text.to_owned()))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+formed_id! {
+    /// The name of an IAM user, role, group or policy: at most 64 characters for users and roles, 128 for the others; letters,
+    /// digits and `+=,.@_-`. Unique among its kind in its account, whatever its path and case, and free again once its bearer
+    /// is deleted.
+    PrincipalName,
+    |text| (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b))
+}
+formed_id! {
+    /// IAM's unique id, never used again: `AIDA…` of a user, `AROA…` of a role, `AGPA…` of a group, `ANPA…` of a managed
+    /// policy.
+    UniqueId,
+    |text| ["AIDA", "AROA", "AGPA", "ANPA"].iter().any(|prefix| text.starts_with(prefix)) && is_id(text)
+}
+formed_id! {
+    /// A long-term access key id, `AKIA…`: of a user, or of the account's root.
+    KeyId,
+    |text| text.starts_with("AKIA") && is_id(text)
+}
+formed_id! {
+    /// The name of a general-purpose bucket. Names are 3 to 63 characters today; older ones in us-east-1 have up to 255,
+    /// with capitals and underscores.
+    BucketName,
+    |text| (3..=255).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+}
+
+/// AWS's ids have 16 to 128 characters; examples and tests often fewer.
+fn is_id(text: &str) -> bool {
+    (8..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+impl BucketName {
+    /// Directory buckets have an API and rules of their own.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.0.ends_with("--x-s3")
+    }
+}
+
 impl AccountId {
     /// Reads an account's id.
     ///

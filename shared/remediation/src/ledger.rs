@@ -9,6 +9,7 @@ mod memory;
 
 use std::{fmt, time::Duration};
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -113,6 +114,19 @@ pub enum Phase {
     Releasing(Reason),
     /// An operator took it back: it shall not come again before this time.
     Held(Timestamp),
+}
+
+impl Phase {
+    /// Until when an operator's undo holds, if it does. One that is under way holds already, for this long: a finding that
+    /// comes in between must not take back what is just being restored.
+    #[must_use]
+    pub fn held_until(&self, now: Timestamp, hold: TimeDelta) -> Option<Timestamp> {
+        match self {
+            Self::Held(until) => Some(*until).filter(|until| *until > now),
+            Self::Releasing(_) => Some(now + hold),
+            Self::Active => None,
+        }
+    }
 }
 
 /// A change that the function holds in place in a scope.

@@ -20,6 +20,12 @@ impl Reason {
     /// it: once the hold is over only newer findings may bring the change again.
     pub const UNDONE: &str = "undone";
 
+    /// Of an undo that finds its change taken back by another record of it.
+    #[must_use]
+    pub fn undone_before() -> Self {
+        Self::new("undone-before", "it was undone by another record of the same change")
+    }
+
     /// A reason.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {

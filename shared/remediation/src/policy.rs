@@ -9,7 +9,7 @@ mod grant;
 mod pattern;
 mod subset;
 
-pub use document::{Document, Edit, Principal, Statement, Unreadable, texts};
+pub use document::{Document, Edit, Principal, Statement, Unreadable, difference, says_the_same, texts};
 pub use grant::{Blocked, is_all_keys, is_everything};
 pub use pattern::{includes, matches, may_meet};
 pub use subset::{Narrowed, Unproven, within};

@@ -73,6 +73,9 @@ pub struct Pace {
     pub key: String,
     /// One write in this time.
     pub every: Duration,
+    /// How old a look may be that leads to a write in this turn. Where a write rests on what the turn before may have
+    /// changed, a look that is younger than the rest of `every` has seen it.
+    pub look_within: Duration,
 }
 
 /// What the engine has cleared for writing: recorded, in turn, and not a dry run. Only the engine can make one, and
@@ -150,8 +153,8 @@ pub trait Remediation: Send + Sync {
         Vec::new()
     }
 
-    /// The limit on writes to this scope.
-    fn pace(&self, _: &Self::Scope) -> Option<Pace> {
+    /// The limit on this write.
+    fn pace(&self, _: &Self::Scope, _: &Self::Write) -> Option<Pace> {
         None
     }
 
@@ -166,6 +169,10 @@ pub trait Remediation: Send + Sync {
     fn decide(&self, view: &View<'_, Self>) -> Plan<Self::Change, Self::Write>
     where
         Self: Sized;
+
+    /// Why a change must not be made, whatever was decided: it would grant more, or protect less, than what is there. The
+    /// engine asks before it records the change, and escalates it.
+    fn oversteps(&self, change: &Self::Change) -> Option<Reason>;
 
     /// Writes. Conditional on the state that the plan was made from: if it has changed, a conflict.
     fn apply(

@@ -9,14 +9,13 @@ use std::{
 };
 
 use chrono::{SecondsFormat, TimeDelta};
-use disable_access_key::{
-    Account, DisableAccessKey, Iam, Key, KeyId, Owner, Principal, PrincipalName, Role, Settings, UniqueId, Use, Write,
-};
+use disable_access_key::{Account, DisableAccessKey, Iam, Key, Owner, Principal, Role, Settings, Use, Write};
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
     engine::{Engine, Summary},
     failure::{Class, Failure},
+    ids::{KeyId, PrincipalName, UniqueId},
     intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,

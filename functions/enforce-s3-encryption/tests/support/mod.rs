@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use enforce_s3_encryption::{BucketName, Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
+use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
     engine::{Engine, Summary},
     failure::{Class, Failure},
+    ids::BucketName,
     intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,

@@ -152,6 +152,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             return Ok(Next::Done);
         }
 
+        let looked = self.clock.now();
         // In this order: an entry leaves the ledger only after its effect has left AWS. Read the other way round, what
         // another instance is just taking away would look like somebody else's.
         let standing = self.ledger.standing::<R::Change>(key).await?;
@@ -202,12 +203,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             progress.last = Some(not_verified(progress.applied));
             return Ok(Next::LookAgain(Class::Transient.pause(looks + 1, self.jitter())));
         }
-        if let Some(pace) = self.remediation.pace(scope)
-            && let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await?
-        {
-            // By then another instance may have written what we want: look again rather than write blindly.
-            let wait = (free - now).to_std().unwrap_or_default();
-            return Ok(Next::LookAgain(wait + Class::Conflict.pause(1, self.jitter())));
+        if let Some(pace) = self.remediation.pace(scope, &write) {
+            let age = (self.clock.now() - looked).to_std().unwrap_or_default();
+            if age > pace.look_within {
+                return Ok(Next::LookAgain(Duration::ZERO));
+            }
+            if let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await? {
+                // By then another instance may have written what we want: look again rather than write blindly.
+                let wait = (free - now).to_std().unwrap_or_default();
+                return Ok(Next::LookAgain(wait + Class::Conflict.pause(1, self.jitter())));
+            }
         }
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
@@ -263,13 +268,25 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 })
             })
             .collect();
-        self.remediation.decide(&View {
+        let mut plan = self.remediation.decide(&View {
             now,
             scope,
             requests: &requests,
             state,
             standing,
-        })
+        });
+        // Whatever the decision was: a change that cannot be shown to be safe goes to a person, and so does the write that
+        // would have made it. The next look plans without it.
+        for decision in &mut plan.decisions {
+            if let Decision::Act(Step::Make(change), _) = decision
+                && let Some(reason) = self.remediation.oversteps(change)
+            {
+                tracing::error!(scope = %scope, why = %reason, "a planned change oversteps");
+                *decision = Decision::Escalate(reason);
+                plan.write = None;
+            }
+        }
+        plan
     }
 
     /// What the decisions mean for the ledger. `gated`: some of them were not allowed to go on.

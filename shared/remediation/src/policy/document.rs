@@ -411,6 +411,49 @@ fn listed(kinds: &Map<String, Value>) -> Vec<Principal> {
     kinds.iter().flat_map(of_kind).collect()
 }
 
+/// Whether two policies say the same. A service may answer with another text than it was given.
+#[must_use]
+pub fn says_the_same(one: Option<&str>, other: Option<&str>) -> bool {
+    let parsed = |text: &str| value(text).ok();
+    match (one, other) {
+        (None, None) => true,
+        (Some(one), Some(other)) => one == other || parsed(one).is_some_and(|value| Some(value) == parsed(other)),
+        _ => false,
+    }
+}
+
+/// Which statements are not as they were left, for a reader.
+#[must_use]
+pub fn difference(ours: &str, now: Option<&str>) -> String {
+    let Some(now) = now else {
+        return "there is none any more".to_owned();
+    };
+    let (Ok(ours), Ok(now)) = (Document::parse(ours), Document::parse(now)) else {
+        return "it cannot be read".to_owned();
+    };
+    let named = |document: &Document| -> Vec<(String, String)> {
+        let each = document.statements().enumerate();
+        each.map(|(index, statement)| (statement.name(index), statement.spelt()))
+            .collect()
+    };
+    let (ours, now) = (named(&ours), named(&now));
+    let missing = ours
+        .iter()
+        .filter(|(_, text)| !now.iter().any(|(_, other)| other == text));
+    let added = now
+        .iter()
+        .filter(|(_, text)| !ours.iter().any(|(_, other)| other == text));
+    let told = missing
+        .map(|(name, _)| format!("{name} is gone or changed"))
+        .chain(added.map(|(name, _)| format!("{name} is new or changed")));
+    let told: Vec<_> = told.collect();
+    if told.is_empty() {
+        "its order or its other fields".to_owned()
+    } else {
+        told.join(", ")
+    }
+}
+
 /// The account of an ARN, or of a bare account id.
 fn account_of(text: &str) -> Option<&str> {
     let is_account = |text: &&str| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::outcome::Reason;
+
 use super::{
     document::{Document, Principal, Statement, texts},
     grant::normal,
@@ -12,6 +14,12 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it cannot be shown that nothing more is granted: {0}")]
 pub struct Unproven(pub String);
+
+impl From<Unproven> for Reason {
+    fn from(unproven: Unproven) -> Self {
+        Self::new("unproven", unproven.to_string())
+    }
+}
 
 /// A change of a policy that was shown to grant no more afterwards than before. There is no other way to make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
