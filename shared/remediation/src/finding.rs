@@ -20,7 +20,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use access_analyzer::from_unused_access;
+pub(crate) use access_analyzer::{from_external_access, from_unused_access};
 pub(crate) use asff::from_asff;
 pub(crate) use cloudtrail::from_cloudtrail;
 pub(crate) use config::from_config;
@@ -155,6 +155,8 @@ pub enum Detail {
     Compliance(Compliance),
     /// Access that IAM Access Analyzer found granted and not used.
     UnusedAccess(UnusedAccess),
+    /// Access from outside that IAM Access Analyzer found granted.
+    ExternalAccess(ExternalAccess),
     /// Credentials that AWS Health reports as exposed or compromised: access key ids, or whatever else it names.
     ExposedCredentials(Vec<String>),
     /// A bucket that was just created: its name.
@@ -256,6 +258,35 @@ pub struct UnusedAccess {
     pub resource: Resource,
     /// The analyzer still sees it so.
     pub active: bool,
+    /// The analyzer's ARN. Stated only along with the analyzer's own id of the finding: neither says anything alone.
+    pub analyzer: Option<String>,
+    /// The analyzer's own id of the finding, for `GetFindingV2` and `GenerateFindingRecommendation`; without an analyzer,
+    /// the id that the finding came with.
+    pub finding: String,
+}
+
+/// Access that a policy or an ACL grants to somebody outside the analyzer's zone of trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalAccess {
+    /// To what: the type as CloudFormation spells it, such as `AWS::IAM::Role` or `AWS::S3::Bucket`, and the ARN.
+    pub resource: Resource,
+    /// To whom. Empty only if the finding cannot be read there, or if it is public.
+    pub grantees: Vec<Grantee>,
+    /// To everybody.
+    pub public: bool,
+    /// The analyzer still sees it so.
+    pub active: bool,
+    /// By what, such as `POLICY`, `BUCKET_ACL` or `S3_ACCESS_POINT`, where the finding states it.
+    pub sources: Vec<String>,
+}
+
+/// Somebody who is granted access, as a policy's `Principal` names them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Grantee {
+    /// `AWS`, `Federated`, `CanonicalUser` or `Service`.
+    pub kind: String,
+    /// An account id, an ARN, a canonical user id, a provider, a service, or `*`.
+    pub id: String,
 }
 
 /// Which side of the activity our resource was on.

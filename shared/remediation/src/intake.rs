@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     finding::{
-        Envelope, Finding, FindingError, from_asff, from_cloudtrail, from_config, from_guardduty, from_health,
-        from_ocsf, from_unused_access,
+        Envelope, Finding, FindingError, from_asff, from_cloudtrail, from_config, from_external_access, from_guardduty,
+        from_health, from_ocsf, from_unused_access,
     },
     ids::{InvalidRecordId, RecordId},
     outcome::Reason,
@@ -211,6 +211,9 @@ fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
         ("aws.securityhub", "Findings Imported V2") => list(&|entry, at| from_ocsf(entry, at)),
         ("aws.config", "Config Rules Compliance Change") => one(from_config(event)),
         ("aws.access-analyzer", "Unused Access Finding for IAM entities") => one(from_unused_access(event)),
+        ("aws.access-analyzer", "Access Analyzer Finding" | "Internal Access Finding") => {
+            one(from_external_access(event))
+        }
         ("aws.health", "AWS Health Event" | "AWS Health Abuse Event") => one(from_health(event)),
         ("aws.s3", "AWS API Call via CloudTrail") => match from_cloudtrail(event).map_err(named)? {
             Some(finding) => one(Ok(finding)),
@@ -289,6 +292,8 @@ mod tests {
                 "Unused Access Finding for IAM entities",
                 "detail.findingId is missing",
             ),
+            ("aws.access-analyzer", "Access Analyzer Finding", "detail.id is missing"),
+            ("aws.access-analyzer", "Internal Access Finding", "detail.id is missing"),
             ("aws.health", "AWS Health Event", "detail.eventTypeCode is missing"),
             (
                 "aws.health",

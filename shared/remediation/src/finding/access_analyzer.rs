@@ -1,14 +1,20 @@
-//! The `Unused Access Finding for IAM entities` event of IAM Access Analyzer. It names neither the access key nor the
-//! unused actions.
+//! The events of IAM Access Analyzer: `Unused Access Finding for IAM entities`, which names neither the access key nor the
+//! unused actions, and `Access Analyzer Finding`, access from outside. What Security Hub makes of them is told apart here
+//! too.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Channel, Detail, Envelope, Evidence, Finding, FindingError, Resource, Severity, UnusedAccess, lenient, read_time,
-    required,
+    Channel, Detail, Envelope, Evidence, ExternalAccess, Finding, FindingError, Grantee, Resource, Severity,
+    UnusedAccess, lenient, read_time, required,
 };
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
+
+/// What a finding of access from outside is called as evidence.
+pub(super) const EXTERNAL: &str = "ExternalAccess";
 
 const KINDS: [&str; 4] = [
     "UnusedIAMUserAccessKey",
@@ -17,9 +23,16 @@ const KINDS: [&str; 4] = [
     "UnusedPermission",
 ];
 
+/// What the `Principal` of a policy may name.
+const PRINCIPALS: [&str; 4] = ["AWS", "Federated", "CanonicalUser", "Service"];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw<'a> {
+    /// Of external and internal access.
+    #[serde(default, deserialize_with = "lenient::text")]
+    id: Option<String>,
+    /// Of unused access.
     #[serde(default, deserialize_with = "lenient::text")]
     finding_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -35,45 +48,111 @@ struct Raw<'a> {
     #[serde(default, deserialize_with = "lenient::text")]
     account_id: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
+    region: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
     updated_at: Option<String>,
+    #[serde(default, deserialize_with = "lenient::flag")]
+    is_public: Option<bool>,
+    /// To whom: kind to id.
+    #[serde(default, deserialize_with = "lenient::part")]
+    principal: Option<Principal>,
+    #[serde(default, deserialize_with = "lenient::parts")]
+    sources: Vec<Source>,
     /// The analyzer could not look; the rest is not filled in then.
     #[serde(default, borrow)]
     error: Option<&'a RawValue>,
 }
 
+/// Kinds of principals, each with one id, or with several as in a policy.
+pub(super) type Principal = BTreeMap<String, Box<RawValue>>;
+
+#[derive(Deserialize)]
+struct Source {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Raw<'_> {
+    /// A deleted finding keeps its status.
+    fn is_active(&self) -> bool {
+        self.status.as_deref() == Some("ACTIVE") && self.is_deleted != Some(true)
+    }
+
+    fn resource(&mut self) -> Result<Resource, FindingError> {
+        Ok(Resource {
+            kind: required(self.resource_type.take(), "detail.resourceType")?,
+            id: required(self.resource.take(), "detail.resource")?,
+            ..Resource::default()
+        })
+    }
+
+    fn external(&mut self) -> Result<ExternalAccess, FindingError> {
+        Ok(ExternalAccess {
+            grantees: self.principal.as_ref().and_then(grantees).unwrap_or_default(),
+            public: self.is_public == Some(true),
+            active: self.is_active(),
+            sources: self.sources.drain(..).map(|source| source.kind).collect(),
+            resource: self.resource()?,
+        })
+    }
+}
+
+fn read<'a>(event: &'a Envelope) -> Result<Raw<'a>, FindingError> {
+    serde_json::from_str(event.detail.get()).map_err(|error| FindingError::malformed("detail", &error))
+}
+
+/// The ARN of the analyzer that an event is from.
+fn analyzer(event: &Envelope) -> Option<&String> {
+    event.resources.first().filter(|arn| arn.contains(":analyzer/"))
+}
+
+fn analyzer_error() -> Detail {
+    Detail::Other("an analyzer error".to_owned())
+}
+
 /// Reads an `Unused Access Finding for IAM entities` event.
 pub(crate) fn from_unused_access(event: &Envelope) -> Result<Finding, FindingError> {
-    let raw: Raw<'_> =
-        serde_json::from_str(event.detail.get()).map_err(|error| FindingError::malformed("detail", &error))?;
-    let id = required(raw.finding_id, "detail.findingId")?;
-    let analyzer = event.resources.first().filter(|arn| arn.contains(":analyzer/"));
-    let updated_at = required(raw.updated_at, "detail.updatedAt")?;
-    let status = raw.status.unwrap_or_default();
-    let region = event.region.clone();
-    let region = region.or_else(|| analyzer?.split(':').nth(3).map(str::to_owned));
+    let mut raw = read(event)?;
+    let id = required(raw.finding_id.take(), "detail.findingId")?;
     let (kind, detail) = if raw.error.is_some() {
-        let kind = raw.finding_type.unwrap_or_default();
-        (kind, Detail::Other("an analyzer error".to_owned()))
+        (raw.finding_type.take().unwrap_or_default(), analyzer_error())
     } else {
-        let kind = required(raw.finding_type, "detail.findingType")?;
+        let kind = required(raw.finding_type.take(), "detail.findingType")?;
         let unused = UnusedAccess {
             kind: kind.clone(),
-            resource: Resource {
-                kind: required(raw.resource_type, "detail.resourceType")?,
-                id: required(raw.resource, "detail.resource")?,
-                ..Resource::default()
-            },
-            // A deleted finding keeps its status.
-            active: status == "ACTIVE" && raw.is_deleted != Some(true),
+            active: raw.is_active(),
+            resource: raw.resource()?,
+            analyzer: analyzer(event).cloned(),
+            finding: id.clone(),
         };
         (kind, Detail::UnusedAccess(unused))
     };
+    finding(event, raw, &id, kind, detail)
+}
+
+/// Reads an `Access Analyzer Finding` event: access from outside. One about access from inside is recognised by its type.
+pub(crate) fn from_external_access(event: &Envelope) -> Result<Finding, FindingError> {
+    let mut raw = read(event)?;
+    let id = required(raw.id.take(), "detail.id")?;
+    let kind = raw.finding_type.take().filter(|kind| !kind.is_empty());
+    let kind = kind.unwrap_or_else(|| EXTERNAL.to_owned());
+    let detail = match kind.as_str() {
+        _ if raw.error.is_some() => analyzer_error(),
+        EXTERNAL => Detail::ExternalAccess(raw.external()?),
+        "InternalAccess" => internal_access(),
+        _ => Detail::Other(format!("{kind} of IAM Access Analyzer")),
+    };
+    finding(event, raw, &id, kind, detail)
+}
+
+fn finding(event: &Envelope, raw: Raw<'_>, id: &str, kind: String, detail: Detail) -> Result<Finding, FindingError> {
+    let analyzer = analyzer(event);
+    let updated_at = required(raw.updated_at, "detail.updatedAt")?;
+    let region = raw.region.or_else(|| event.region.clone());
+    let region = region.or_else(|| analyzer?.split(':').nth(3).map(str::to_owned));
     Ok(Finding {
         evidence: Evidence {
-            id: FindingId::new(match analyzer {
-                Some(arn) => format!("{arn}/{id}"),
-                None => id,
-            }),
+            id: finding_id(analyzer.map(String::as_str), id),
             observed_at: event.observed(read_time(&updated_at), &updated_at, "detail.updatedAt")?,
             version: FindingVersion::new(updated_at),
             channel: Channel::Direct,
@@ -82,7 +161,7 @@ pub(crate) fn from_unused_access(event: &Envelope) -> Result<Finding, FindingErr
             account: AccountId::new(required(raw.account_id, "detail.accountId")?),
             region: Region::new(region.unwrap_or_default()),
         },
-        archived: status == "ARCHIVED",
+        archived: raw.status.as_deref() == Some("ARCHIVED"),
         sample: false,
         answered: false,
         suppressed: false,
@@ -90,15 +169,135 @@ pub(crate) fn from_unused_access(event: &Envelope) -> Result<Finding, FindingErr
     })
 }
 
+/// One id for a finding, whichever way it comes. A role is seen by the analyzers of several Regions.
+pub(super) fn finding_id(analyzer: Option<&str>, id: &str) -> FindingId {
+    FindingId::new(match analyzer {
+        Some(arn) => format!("{arn}/{id}"),
+        None => id.to_owned(),
+    })
+}
+
+/// Access inside the zone of trust, which nobody here judges.
+pub(super) fn internal_access() -> Detail {
+    Detail::Other("internal access, which IAM Access Analyzer lists and does not judge".to_owned())
+}
+
+/// Those whom a principal names; none if any of it cannot be read.
+pub(super) fn grantees(principal: &Principal) -> Option<Vec<Grantee>> {
+    let mut grantees = Vec::new();
+    for (kind, raw) in principal {
+        let one = serde_json::from_str(raw.get()).map(|id: lenient::Scalar| vec![id]);
+        let several = || serde_json::from_str::<Vec<lenient::Scalar>>(raw.get());
+        let ids = one.ok().filter(|ids| ids.iter().all(|id| id.0.is_some()));
+        for id in ids.or_else(|| several().ok())? {
+            grantees.push(grantee(Some(kind), &id.0?)?);
+        }
+    }
+    Some(grantees)
+}
+
+/// Somebody by their id, and the kind of it where it is stated: an id that speaks for itself needs none.
+pub(super) fn grantee(kind: Option<&str>, id: &str) -> Option<Grantee> {
+    let id = id.trim();
+    let kind = match kind.map(written).filter(|kind| !kind.is_empty()) {
+        Some(kind) => PRINCIPALS.into_iter().find(|known| known.eq_ignore_ascii_case(&kind))?,
+        None => evident_kind(id)?,
+    };
+    (!id.is_empty()).then(|| Grantee {
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+    })
+}
+
+fn evident_kind(id: &str) -> Option<&'static str> {
+    let is_account = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+    let mut parts = id.splitn(6, ':');
+    let (arn, service, rest) = (parts.next(), parts.nth(1), parts.nth(2));
+    match (arn, service, rest) {
+        _ if id == "*" || is_account => Some("AWS"),
+        (Some("arn"), Some("iam"), Some(rest)) if rest.starts_with("saml-provider/") => Some("Federated"),
+        (Some("arn"), Some("iam"), Some(rest)) if rest.starts_with("oidc-provider/") => Some("Federated"),
+        (Some("arn"), Some("iam"), Some("root")) => Some("AWS"),
+        (Some("arn"), Some("iam"), Some(rest)) if rest.starts_with("user/") || rest.starts_with("role/") => Some("AWS"),
+        (Some("arn"), Some("sts"), Some(rest)) if rest.starts_with("assumed-role/") => Some("AWS"),
+        _ => None,
+    }
+}
+
+/// What a finding in Security Hub is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Granted and not used: the kind.
+    Unused(String),
+    /// From outside.
+    External,
+    /// From inside.
+    Internal,
+}
+
+/// What a finding is about, by a mark: a finding type of the analyzer, or one of ASFF.
+pub(super) fn access(mark: &str) -> Option<Access> {
+    let last = mark.rsplit('/').next().unwrap_or_default();
+    let starts = |what: &str| written(last).starts_with(what);
+    match unused_kind(last) {
+        Some(kind) => Some(Access::Unused(kind)),
+        None if starts("externalaccess") => Some(Access::External),
+        None if starts("internalaccess") => Some(Access::Internal),
+        None => None,
+    }
+}
+
+/// What a finding is about, by its title, `<type>/<ARN>/ allows cross-account access`. Somebody has chosen the name of the
+/// resource, but cannot have chosen what comes after it.
+pub(super) fn titled(title: &str) -> Option<Access> {
+    if title.ends_with(" allows cross-account access") || title.ends_with(PUBLIC_TITLE) {
+        return Some(Access::External);
+    }
+    let (_, what) = title.rsplit_once(" contains ").unwrap_or_default();
+    unused_kind(what).or_else(|| unused_kind(title)).map(Access::Unused)
+}
+
+const PUBLIC_TITLE: &str = " allows public access";
+
+/// Whether the types and the title of a finding say that everybody has access.
+pub(super) fn is_public<'a>(types: impl IntoIterator<Item = &'a str>, title: Option<&str>) -> bool {
+    let by_type = |kind: &str| written(kind).starts_with("effects/dataexposure/externalaccess");
+    types.into_iter().any(by_type) || title.is_some_and(|title| title.ends_with(PUBLIC_TITLE))
+}
+
+/// The analyzer's ARN at the start of an id, and what comes after it: the ARN of the resource, or the id of the finding.
+pub(super) fn split_analyzer(id: &str) -> Option<(String, &str)> {
+    let (before, rest) = id.split_once(":analyzer/")?;
+    let (name, rest) = rest.split_once('/')?;
+    let is_analyzer = before.starts_with("arn:") && before.split(':').nth(2) == Some("access-analyzer");
+    (is_analyzer && !name.is_empty()).then(|| (format!("{before}:analyzer/{name}"), rest))
+}
+
+/// A text that may be the analyzer's own id of a finding: no ARN, no path.
+pub(super) fn is_own_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The account that an ARN names.
+pub(super) fn account_of(arn: &str) -> Option<&str> {
+    let account = arn.strip_prefix("arn:")?.split(':').nth(3)?;
+    (account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit())).then_some(account)
+}
+
 /// The kind of unused access that a text starts with, whether written `UnusedIAMUserAccessKey` or
 /// `Unused IAM User Access Key`.
 pub(super) fn unused_kind(text: &str) -> Option<String> {
-    let written = text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
-    let written = written.to_ascii_lowercase();
+    let written = written(text);
     let known = KINDS
         .iter()
         .find(|kind| written.starts_with(&kind.to_ascii_lowercase()));
     known.map(|kind| (*kind).to_owned())
+}
+
+/// Without regard to letter case and spaces.
+fn written(text: &str) -> String {
+    let written = text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+    written.to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -150,6 +349,8 @@ mod tests {
                     ..Resource::default()
                 },
                 active: true,
+                analyzer: Some(ANALYZER.to_owned()),
+                finding: "11112222-3333-4444-5555-666677778888".to_owned(),
             })
         );
         let without_analyzer = read(&[], &detail()).unwrap();
@@ -157,6 +358,11 @@ mod tests {
             without_analyzer.evidence.id.as_str(),
             "11112222-3333-4444-5555-666677778888"
         );
+        let Detail::UnusedAccess(unused) = without_analyzer.detail else {
+            panic!("no unused access")
+        };
+        assert_eq!(unused.analyzer, None);
+        assert_eq!(unused.finding, "11112222-3333-4444-5555-666677778888");
     }
 
     #[test]
@@ -202,6 +408,259 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(unused_kind(text).as_deref(), kind);
+        }
+    }
+
+    fn external() -> Value {
+        json!({
+            "version": "1.0",
+            "id": "22222222-dcba-4444-dcba-333333333333",
+            "status": "ACTIVE",
+            "resourceType": "AWS::S3::Bucket",
+            "resource": "arn:aws:s3:::securecart-exports-111122223333",
+            "createdAt": "2026-11-20T04:58:50Z",
+            "analyzedAt": "2026-11-20T09:12:22Z",
+            "updatedAt": "2026-11-20T09:14:07Z",
+            "accountId": "111122223333",
+            "region": "eu-west-1",
+            "principal": {"AWS": "999988887777"},
+            "action": ["s3:GetObject"],
+            "condition": {},
+            "isDeleted": false,
+            "isPublic": false,
+            "sources": [{"type": "POLICY"}, {"type": "S3_ACCESS_POINT", "detail": {"accessPointArn": "arn:x"}}, "odd"]
+        })
+    }
+
+    fn read_external(detail: &Value) -> Finding {
+        let event = Envelope::sample("aws.access-analyzer", "Access Analyzer Finding", &[ANALYZER], detail);
+        from_external_access(&event).unwrap()
+    }
+
+    fn external_of(detail: &Value) -> ExternalAccess {
+        match read_external(detail).detail {
+            Detail::ExternalAccess(access) => access,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn named(kind: &str, id: &str) -> Grantee {
+        Grantee {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        }
+    }
+
+    #[test]
+    fn access_from_outside() {
+        let finding = read_external(&external());
+        assert_eq!(
+            finding.evidence.id.as_str(),
+            format!("{ANALYZER}/22222222-dcba-4444-dcba-333333333333")
+        );
+        assert_eq!(finding.evidence.kind, "ExternalAccess");
+        assert_eq!(finding.evidence.region.as_str(), "eu-west-1");
+        assert_eq!(finding.evidence.version.as_str(), "2026-11-20T09:14:07Z");
+        assert_eq!(
+            finding.detail,
+            Detail::ExternalAccess(ExternalAccess {
+                resource: Resource {
+                    kind: "AWS::S3::Bucket".to_owned(),
+                    id: "arn:aws:s3:::securecart-exports-111122223333".to_owned(),
+                    ..Resource::default()
+                },
+                grantees: vec![named("AWS", "999988887777")],
+                public: false,
+                active: true,
+                sources: vec!["POLICY".to_owned(), "S3_ACCESS_POINT".to_owned()],
+            })
+        );
+    }
+
+    #[test]
+    fn access_from_outside_that_is_gone() {
+        for (status, is_deleted, archived) in [
+            ("ACTIVE", json!(true), false),
+            ("ARCHIVED", json!(false), true),
+            ("RESOLVED", json!(null), false),
+        ] {
+            let mut detail = external();
+            detail["status"] = status.into();
+            detail["isDeleted"] = is_deleted;
+            assert_eq!(read_external(&detail).archived, archived);
+            assert!(!external_of(&detail).active);
+        }
+    }
+
+    #[test]
+    fn principals_as_the_analyzer_writes_them() {
+        let session = "arn:aws:sts::644160558196:assumed-role/resource-check-role-6qxf8l2j/resource-check";
+        for (principal, expected) in [
+            (json!({"AWS": "*"}), vec![named("AWS", "*")]),
+            (json!({"AWS": 999_988_887_777_u64}), vec![named("AWS", "999988887777")]),
+            (json!({"AWS": session}), vec![named("AWS", session)]),
+            (
+                json!({"AWS": ["999988887777", "*"], "CanonicalUser": "79a59df900b949e5"}),
+                vec![
+                    named("AWS", "999988887777"),
+                    named("AWS", "*"),
+                    named("CanonicalUser", "79a59df900b949e5"),
+                ],
+            ),
+            (
+                json!({"Federated": "cognito-identity.amazonaws.com"}),
+                vec![named("Federated", "cognito-identity.amazonaws.com")],
+            ),
+            // Half of it would be wrong.
+            (json!({"AWS": "999988887777", "Service": {"x": 1}}), vec![]),
+            (json!({"AWS": ["999988887777", ["*"]]}), vec![]),
+            (json!({"AWS": ""}), vec![]),
+            (json!({"uid": "999988887777"}), vec![]),
+            (json!("*"), vec![]),
+            (json!({}), vec![]),
+            (Value::Null, vec![]),
+        ] {
+            let mut detail = external();
+            detail["principal"] = principal.clone();
+            assert_eq!(external_of(&detail).grantees, expected, "{principal}");
+        }
+        let mut public = external();
+        public["isPublic"] = "true".into();
+        public["sources"] = Value::Null;
+        let access = external_of(&public);
+        assert!(access.public && access.sources.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_access_from_outside() {
+        let mut error = external();
+        error["error"] = "ACCESS_DENIED".into();
+        for field in ["principal", "action", "condition", "isPublic"] {
+            error.as_object_mut().unwrap().remove(field).unwrap();
+        }
+        let mut internal = external();
+        internal["findingType"] = "InternalAccess".into();
+        internal["accessType"] = "INTRA_ORG".into();
+        let mut unknown = external();
+        unknown["findingType"] = "SomethingNew".into();
+        for (detail, kind, text) in [
+            (error, "ExternalAccess", "an analyzer error"),
+            (internal, "InternalAccess", "internal access"),
+            (unknown, "SomethingNew", "SomethingNew"),
+        ] {
+            let finding = read_external(&detail);
+            assert_eq!(finding.evidence.kind, kind);
+            match finding.detail {
+                Detail::Other(what) => assert!(what.starts_with(text), "{what}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut explicit = external();
+        explicit["findingType"] = "ExternalAccess".into();
+        assert!(external_of(&explicit).active);
+    }
+
+    #[test]
+    fn findings_that_the_analyzer_api_returned() {
+        for (principal, resource, public) in [
+            (
+                json!({"AWS": "arn:aws:iam::644160558196:role/service-role/resource-check-role-6qxf8l2j"}),
+                (
+                    "AWS::IAM::Role",
+                    "arn:aws:iam::644160558196:role/aws-RecorderRoleC4E33A-TSABEY6UXXXX",
+                ),
+                false,
+            ),
+            (
+                json!({"AWS": "*"}),
+                ("AWS::SQS::Queue", "arn:aws:sqs:us-east-1:644160558196:public-test"),
+                true,
+            ),
+        ] {
+            let access = external_of(&json!({
+                "id": "6d1a2533-bfac-4e07-82b2-7540f68cad26",
+                "principal": principal,
+                "resource": resource.1,
+                "isPublic": public,
+                "resourceType": resource.0,
+                "condition": {},
+                "status": "ACTIVE",
+                "accountId": "644160558196",
+                "updatedAt": "2023-07-05T08:32:24Z"
+            }));
+            assert_eq!((access.resource.kind.as_str(), access.resource.id.as_str()), resource);
+            assert_eq!((access.public, access.grantees.len()), (public, 1));
+        }
+    }
+
+    #[test]
+    fn kinds_that_an_id_shows_by_itself() {
+        for (id, expected) in [
+            ("*", Some("AWS")),
+            ("999988887777", Some("AWS")),
+            ("arn:aws:iam::999988887777:root", Some("AWS")),
+            ("arn:aws-cn:iam::999988887777:role/a,b", Some("AWS")),
+            ("arn:aws:sts::999988887777:assumed-role/r/s", Some("AWS")),
+            ("arn:aws:iam::999988887777:saml-provider/Okta", Some("Federated")),
+            (
+                "arn:aws:iam::999988887777:oidc-provider/token.actions.githubusercontent.com",
+                Some("Federated"),
+            ),
+            ("arn:aws:s3:::bucket", None),
+            ("99998888777", None),
+            ("accounts.google.com", None),
+            ("", None),
+        ] {
+            assert_eq!(grantee(None, id).map(|it| it.kind).as_deref(), expected, "{id}");
+        }
+        assert_eq!(
+            grantee(Some("Canonical User"), " 79a5 "),
+            Some(named("CanonicalUser", "79a5"))
+        );
+        assert_eq!(grantee(Some("Everybody"), "*"), None);
+    }
+
+    #[test]
+    fn titles_say_it_at_their_end() {
+        let unused = |kind: &str| Some(Access::Unused(kind.to_owned()));
+        let role = "AwsIamRole/arn:aws:iam::111122223333:role/UnusedIAMRole/";
+        for (title, expected) in [
+            (format!("{role} allows cross-account access"), Some(Access::External)),
+            (format!("{role} allows public access"), Some(Access::External)),
+            (
+                format!("{role} contains unused permissions"),
+                unused("UnusedPermission"),
+            ),
+            (format!("{role} contains unused iam role"), unused("UnusedIAMRole")),
+            ("Unused IAM User Password".to_owned(), unused("UnusedIAMUserPassword")),
+            (role.to_owned(), None),
+        ] {
+            assert_eq!(titled(&title), expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn the_analyzer_at_the_start_of_an_id() {
+        for (id, expected) in [
+            (
+                "arn:aws:s3:::securecart-exports",
+                Some("arn:aws:s3:::securecart-exports"),
+            ),
+            ("22222222-dcba", Some("22222222-dcba")),
+        ] {
+            let read = split_analyzer(&format!("{ANALYZER}/{id}")).map(|(analyzer, rest)| {
+                assert_eq!(analyzer, ANALYZER);
+                rest.to_owned()
+            });
+            assert_eq!(read.as_deref(), expected);
+        }
+        for id in [
+            ANALYZER,
+            "arn:aws:iam::111122223333:role/x:analyzer/y/z",
+            "arn:aws:access-analyzer:us-east-1:111122223333:analyzer//x",
+            "",
+        ] {
+            assert_eq!(split_analyzer(id), None, "{id}");
         }
     }
 }

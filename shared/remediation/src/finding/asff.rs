@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde::Deserialize;
 
 use super::{
-    Action, Channel, Compliance, Credential, Detail, Evidence, Finding, FindingError, Resource, Rule, Severity, Threat,
-    UnusedAccess, Verdict,
-    access_analyzer::unused_kind,
+    Action, Channel, Compliance, Credential, Detail, Evidence, ExternalAccess, Finding, FindingError, Grantee,
+    Resource, Rule, Severity, Threat, UnusedAccess, Verdict,
+    access_analyzer::{self, Access, EXTERNAL},
     canonical_kind,
     control::control,
     credentials,
@@ -41,6 +41,8 @@ struct Raw {
     severity: Option<RawSeverity>,
     #[serde(default, deserialize_with = "lenient::text")]
     title: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    source_url: Option<String>,
     #[serde(default)]
     product_fields: Option<BTreeMap<String, lenient::Scalar>>,
     #[serde(default)]
@@ -79,6 +81,11 @@ struct RawResource {
 impl RawResource {
     fn details(&self) -> Option<&lenient::Object> {
         self.details.as_ref()?.get(self.kind.as_deref()?)
+    }
+
+    /// What a product states that has no field for it.
+    fn other(&self, names: &[&str]) -> Option<String> {
+        self.details.as_ref()?.get("Other")?.get(names)
     }
 
     fn read(&self) -> Resource {
@@ -138,6 +145,8 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
         .map(|n| Severity::from_number(n / 10.0));
     let archived = raw.record_state.as_deref() == Some("ARCHIVED");
     let types: Vec<&str> = raw.types.iter().filter_map(|kind| kind.0.as_deref()).collect();
+    let own_id = own_id(&fields, raw.source_url.as_deref());
+    let mut owner = None;
     let detail = match product.to_ascii_lowercase().as_str() {
         "aws/guardduty" => Detail::Threat(Threat {
             role: fields.get("resourceRole").and_then(read_role),
@@ -150,15 +159,36 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
             &fields,
             &raw.resources,
         ),
-        "aws/access-analyzer" => match (unused(&fields, &types, &id), raw.resources.first()) {
-            (Some(kind), Some(resource)) => Detail::UnusedAccess(UnusedAccess {
-                kind,
-                resource: resource.read(),
-                active: !archived,
-            }),
-            (Some(_), None) => return Err(FindingError::Missing(format!("{at}.Resources"))),
-            (None, _) => Detail::Other(format!("Security Hub product {product}")),
-        },
+        "aws/access-analyzer" => {
+            owner = owner_of(&fields, raw.resources.first());
+            let what = accessed(&fields, &types, raw.title.as_deref(), &id);
+            match (what, raw.resources.first()) {
+                (Some(Access::Unused(kind)), Some(resource)) => {
+                    let (analyzer, finding) = access_analyzer::split_analyzer(&id)
+                        .and_then(|(analyzer, _)| Some((analyzer, own_id.clone()?)))
+                        .unzip();
+                    Detail::UnusedAccess(UnusedAccess {
+                        kind,
+                        resource: resource.read(),
+                        active: !archived,
+                        analyzer,
+                        finding: finding.unwrap_or_else(|| id.clone()),
+                    })
+                }
+                (Some(Access::External), Some(resource)) => Detail::ExternalAccess(ExternalAccess {
+                    grantees: grantee(resource).into_iter().collect(),
+                    public: access_analyzer::is_public(types.iter().copied(), raw.title.as_deref()),
+                    active: !archived,
+                    sources: Vec::new(),
+                    resource: resource.read(),
+                }),
+                (Some(Access::Unused(_) | Access::External), None) => {
+                    return Err(FindingError::Missing(format!("{at}.Resources")));
+                }
+                (Some(Access::Internal), _) => access_analyzer::internal_access(),
+                (None, _) => Detail::Other(format!("Security Hub product {product}")),
+            }
+        }
         _ => Detail::Other(format!("Security Hub product {product}")),
     };
     let kind = match &detail {
@@ -167,6 +197,7 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
             ..
         }) => name.clone(),
         Detail::UnusedAccess(unused) => unused.kind.clone(),
+        Detail::ExternalAccess(_) => EXTERNAL.to_owned(),
         _ => types.first().map(|kind| canonical_kind(kind)).unwrap_or_default(),
     };
     let workflow = raw.workflow.as_ref().and_then(|workflow| workflow.status.as_deref());
@@ -176,11 +207,11 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
         answered: !by_operator && matches!(workflow, Some("NOTIFIED" | "RESOLVED")),
         suppressed: !by_operator && workflow == Some("SUPPRESSED"),
         evidence: Evidence {
-            id: FindingId::new(original_id(&fields, &id).unwrap_or_else(|| id.clone())),
+            id: original_id(own_id.as_deref(), &id).unwrap_or_else(|| FindingId::new(id.clone())),
             version: FindingVersion::new(updated_at),
             kind,
             severity: label.or(normalized).unwrap_or(Severity::Low),
-            account: AccountId::new(required(raw.aws_account_id, &format!("{at}.AwsAccountId"))?),
+            account: AccountId::new(required(owner.or(raw.aws_account_id), &format!("{at}.AwsAccountId"))?),
             region: Region::new(raw.region.unwrap_or_else(|| region_of(&product_arn))),
             observed_at,
             channel: Channel::SecurityHub {
@@ -225,23 +256,47 @@ fn verdict(status: Option<&str>) -> Verdict {
     }
 }
 
-/// The kind of an unused-access finding. The id ends with it too, but the id of any other finding ends with a name that
-/// somebody has chosen, so it is only asked when nothing else speaks.
-fn unused(fields: &Fields, types: &[&str], id: &str) -> Option<String> {
+/// What a finding of Access Analyzer is about. The id of one of unused access ends with its kind too, but the id of any
+/// other ends with a name that somebody has chosen, so it is only asked when nothing else speaks.
+fn accessed(fields: &Fields, types: &[&str], title: Option<&str>, id: &str) -> Option<Access> {
     match (fields.product("findingType"), types) {
-        (Some(kind), _) => unused_kind(kind),
-        (None, []) => id.rsplit('/').next().and_then(unused_kind),
-        (None, types) => types
-            .iter()
-            .find_map(|kind| kind.rsplit('/').next().and_then(unused_kind)),
+        (Some(kind), _) => access_analyzer::access(kind),
+        (None, []) => match title.and_then(access_analyzer::titled) {
+            None => access_analyzer::unused_kind(id.rsplit('/').next()?).map(Access::Unused),
+            titled => titled,
+        },
+        (None, types) => types.iter().find_map(|kind| access_analyzer::access(kind)),
     }
 }
 
-/// Access Analyzer's own id, as its events have it: Security Hub puts the resource in its place.
-fn original_id(fields: &Fields, id: &str) -> Option<String> {
-    let finding = fields.product("findingId")?;
-    let (analyzer, _) = id.split_once("/arn:")?;
-    analyzer.contains(":analyzer/").then(|| format!("{analyzer}/{finding}"))
+/// To whom access is granted: a finding names one, however many there are.
+fn grantee(resource: &RawResource) -> Option<Grantee> {
+    let kind = resource.other(&["external principal type"]);
+    access_analyzer::grantee(kind.as_deref(), &resource.other(&["external principal"])?)
+}
+
+/// The account of the resource. An organisation's analyzer reports in the administrator's.
+fn owner_of(fields: &Fields, resource: Option<&RawResource>) -> Option<String> {
+    let arn = resource.and_then(|resource| resource.id.as_deref());
+    let stated = ["resourceOwnerAccount", "ResourceOwnerAccount"];
+    let stated = stated.iter().find_map(|name| fields.product(name));
+    arn.and_then(access_analyzer::account_of).or(stated).map(str::to_owned)
+}
+
+/// Access Analyzer's own id of a finding: stated for unused access, and for external access at the end of the link to it.
+fn own_id(fields: &Fields, url: Option<&str>) -> Option<String> {
+    let linked = || {
+        let (_, id) = url?.split_once("#/findings/details/")?;
+        Some(id.split(['?', '&']).next().unwrap_or(id))
+    };
+    let id = fields.product("findingId").or_else(linked)?;
+    access_analyzer::is_own_id(id).then(|| id.to_owned())
+}
+
+/// The id as Access Analyzer's events have it: Security Hub puts the resource in its place.
+fn original_id(own_id: Option<&str>, id: &str) -> Option<FindingId> {
+    let (analyzer, _) = access_analyzer::split_analyzer(id).filter(|(_, rest)| rest.starts_with("arn:"))?;
+    Some(access_analyzer::finding_id(Some(&analyzer), own_id?))
 }
 
 /// `ProductFields`, by their path below `aws/guardduty/service/`.
@@ -473,15 +528,217 @@ mod tests {
         }
     }
 
+    fn unused_of(finding: &Value) -> UnusedAccess {
+        match read(finding).detail {
+            Detail::UnusedAccess(unused) => unused,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_kind_of_unused_access() {
+        for (written, kind) in [
+            ("Unused Permission", "UnusedPermission"),
+            ("Unused IAM Role", "UnusedIAMRole"),
+            ("Unused IAM User Password", "UnusedIAMUserPassword"),
+            ("Unused IAM User Access Key", "UnusedIAMUserAccessKey"),
+        ] {
+            let mut finding = unused_finding();
+            finding["Types"] = json!([format!(
+                "Software and Configuration Checks/AWS Security Best Practices/{written}"
+            )]);
+            finding["ProductFields"]["findingType"] = Value::Null;
+            let unused = unused_of(&finding);
+            assert_eq!(unused.kind, kind);
+            assert_eq!(
+                unused.analyzer.as_deref(),
+                Some("arn:aws:access-analyzer:us-east-1:111122223333:analyzer/unused")
+            );
+            assert_eq!(unused.finding, "11112222-3333-4444-5555-666677778888");
+            finding["Types"] = json!([]);
+            finding["Id"] = "unknown".into();
+            finding["Title"] = format!("AwsIamRole/{USER}/ contains {}s", written.to_lowercase()).into();
+            assert_eq!(unused_of(&finding).kind, kind);
+        }
+    }
+
+    #[test]
+    fn an_analyzer_without_the_id_of_the_finding_says_nothing() {
+        let mut finding = unused_finding();
+        finding["ProductFields"]["findingId"] = Value::Null;
+        let unused = unused_of(&finding);
+        assert_eq!(unused.analyzer, None);
+        assert_eq!(finding["Id"], unused.finding);
+        assert_eq!(finding["Id"], read(&finding).evidence.id.as_str());
+        finding["ProductFields"]["findingId"] = "11112222".into();
+        finding["Id"] = "of-somebody-else".into();
+        assert_eq!(
+            (unused_of(&finding).analyzer, unused_of(&finding).finding.as_str()),
+            (None, "of-somebody-else")
+        );
+    }
+
+    #[test]
+    fn the_account_is_the_resource_s() {
+        let mut finding = unused_finding();
+        finding["AwsAccountId"] = "999900001111".into();
+        assert_eq!(read(&finding).evidence.account.as_str(), "111122223333");
+        finding["Resources"] = json!([{"Type": "AwsS3Bucket", "Id": "arn:aws:s3:::securecart-exports"}]);
+        finding["ProductFields"] = json!({"ResourceOwnerAccount": "222200001111"});
+        assert_eq!(read(&finding).evidence.account.as_str(), "222200001111");
+        finding["ProductFields"] = json!({});
+        assert_eq!(read(&finding).evidence.account.as_str(), "999900001111");
+    }
+
+    const EXTERNAL_ID: &str =
+        "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/x/arn:aws:iam::111122223333:role/UnusedIAMRole";
+
+    fn external_finding(other: Value) -> Value {
+        let mut finding = unused_finding();
+        finding["ProductFields"] = json!({"ResourceOwnerAccount": "111122223333"});
+        finding["Types"] =
+            json!(["Software and Configuration Checks/AWS Security Best Practices/External Access Granted"]);
+        finding["Id"] = EXTERNAL_ID.into();
+        finding["Title"] =
+            "AwsIamRole/arn:aws:iam::111122223333:role/UnusedIAMRole/ allows cross-account access".into();
+        finding["SourceUrl"] = "https://console.aws.amazon.com/access-analyzer/home?region=us-east-1#/findings/details/dad90d5d-63b4-6575-b0fa-ef9c556ae798".into();
+        finding["Resources"] = json!([{
+            "Type": "AwsIamRole",
+            "Id": "arn:aws:iam::111122223333:role/UnusedIAMRole",
+            "Details": {"Other": other}
+        }]);
+        finding
+    }
+
+    fn external_of(finding: &Value) -> ExternalAccess {
+        match read(finding).detail {
+            Detail::ExternalAccess(access) => access,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn by(principal: &str, kind: &str) -> Value {
+        json!({
+            "External Principal Type": kind,
+            "Condition": "none",
+            "Action Granted": "sts:AssumeRole,sts:TagSession",
+            "External Principal": principal
+        })
+    }
+
     #[test]
     fn external_access_is_not_unused_whatever_the_resource_is_called() {
-        let mut finding = unused_finding();
-        finding["ProductFields"] = json!({});
+        let mut finding = external_finding(by("999988887777", "AWS"));
+        let read_all = read(&finding);
+        assert_eq!(read_all.evidence.kind, "ExternalAccess");
+        assert_eq!(
+            read_all.evidence.id.as_str(),
+            "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/x/dad90d5d-63b4-6575-b0fa-ef9c556ae798"
+        );
+        assert_eq!(
+            read_all.detail,
+            Detail::ExternalAccess(ExternalAccess {
+                resource: Resource {
+                    kind: "AWS::IAM::Role".to_owned(),
+                    id: "arn:aws:iam::111122223333:role/UnusedIAMRole".to_owned(),
+                    ..Resource::default()
+                },
+                grantees: vec![Grantee {
+                    kind: "AWS".to_owned(),
+                    id: "999988887777".to_owned()
+                }],
+                public: false,
+                active: true,
+                sources: vec![],
+            })
+        );
+        finding["SourceUrl"] = "https://console.aws.amazon.com/access-analyzer/home#/findings".into();
+        finding["RecordState"] = "ARCHIVED".into();
+        finding["Types"] = json!([]);
+        assert_eq!(read(&finding).evidence.id.as_str(), EXTERNAL_ID);
+        assert!(!external_of(&finding).active);
+    }
+
+    #[test]
+    fn principals_of_external_access() {
+        let saml = "arn:aws:iam::111122223333:saml-provider/ExampleSSOProvider";
+        for (other, expected) in [
+            (by("*", "AWS"), Some(("AWS", "*"))),
+            (
+                by("arn:aws:iam::999988887777:root", "AWS"),
+                Some(("AWS", "arn:aws:iam::999988887777:root")),
+            ),
+            (by(saml, "Federated"), Some(("Federated", saml))),
+            (by("999988887777", ""), Some(("AWS", "999988887777"))),
+            (by("accounts.google.com", ""), None),
+            (by("", "AWS"), None),
+            (by("999988887777", "Odd"), None),
+            (json!({"External Principal": ["999988887777"]}), None),
+            (Value::Null, None),
+        ] {
+            let access = external_of(&external_finding(other.clone()));
+            let read: Vec<_> = access
+                .grantees
+                .iter()
+                .map(|it| (it.kind.as_str(), it.id.as_str()))
+                .collect();
+            assert_eq!(read.first().copied(), expected, "{other}");
+            assert!(read.len() < 2 && !access.public);
+        }
+    }
+
+    #[test]
+    fn public_by_its_type_or_its_title() {
+        let mut finding = external_finding(by("*", "AWS"));
         finding["Types"] = json!(["Effects/Data Exposure/External Access Granted"]);
-        finding["Id"] =
-            "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/x/arn:aws:iam::111122223333:role/UnusedIAMRole"
-                .into();
+        assert!(external_of(&finding).public);
+        finding["Types"] = json!([]);
+        assert!(!external_of(&finding).public);
+        finding["Title"] = "AwsS3Bucket/arn:aws:s3:::securecart-exports/ allows public access".into();
+        assert!(external_of(&finding).public);
+    }
+
+    #[test]
+    fn internal_access_and_missing_resources() {
+        let mut finding = external_finding(by("999988887777", "AWS"));
+        finding["ProductFields"]["findingType"] = "InternalAccess".into();
         assert!(matches!(read(&finding).detail, Detail::Other(_)));
+        let mut nothing = external_finding(by("999988887777", "AWS"));
+        nothing["Resources"] = json!([]);
+        let error = from_asff(&nothing.to_string(), "detail.findings[0]", false).unwrap_err();
+        assert_eq!(error.to_string(), "detail.findings[0].Resources is missing");
+    }
+
+    #[test]
+    fn policies_and_groups() {
+        let mut finding = control_finding();
+        finding["Compliance"]["SecurityControlId"] = "IAM.1".into();
+        finding["Resources"] = json!([{
+            "Type": "AwsIamPolicy",
+            "Id": "arn:aws:iam::111122223333:policy/securecart-legacy-admin",
+            "Details": {"AwsIamPolicy": {
+                "PolicyName": "securecart-legacy-admin",
+                "PolicyId": "ANPA2EXAMPLELEGACY00",
+                "PolicyVersionList": [{"VersionId": "v1", "IsDefaultVersion": true}],
+                "AttachmentCount": 1
+            }}
+        }, {
+            "Type": "AwsIamGroup",
+            "Id": "arn:aws:iam::111122223333:group/operators",
+            "Details": {"AwsIamGroup": {"GroupName": "operators", "GroupId": "AGPA2EXAMPLEOPERATOR"}}
+        }]);
+        let resources = compliance_of(&finding).resources;
+        let read: Vec<_> = resources
+            .iter()
+            .map(|it| (it.name.as_deref(), it.unique_id.as_deref()))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                (Some("securecart-legacy-admin"), Some("ANPA2EXAMPLELEGACY00")),
+                (Some("operators"), Some("AGPA2EXAMPLEOPERATOR"))
+            ]
+        );
     }
 
     #[test]

@@ -236,4 +236,33 @@ mod tests {
             assert_eq!(undecorated(name), expected);
         }
     }
+
+    #[test]
+    fn rules_about_permissions() {
+        for rule in [
+            "iam-policy-no-statements-with-admin-access",
+            "iam-policy-no-statements-with-full-access",
+            "iam-policy-blacklisted-check",
+            "iam-no-inline-policy-check",
+            "iam-user-no-policies-check",
+            "iam-customer-policy-blocked-kms-actions",
+            "iam-inline-policy-blocked-kms-actions",
+        ] {
+            for name in [
+                rule.to_owned(),
+                format!("securityhub-{rule}-1a2b3c4d"),
+                format!("{rule}-conformance-pack-k1x2y3z4w"),
+                format!("OrgConfigRule-{rule}-a1b2c3d4"),
+            ] {
+                let mut detail = detail();
+                detail["configRuleName"] = name.into();
+                detail["resourceType"] = "AWS::IAM::Policy".into();
+                detail["resourceId"] = "ANPA2EXAMPLELEGACY00".into();
+                match read(&detail).unwrap().detail {
+                    Detail::Compliance(check) => assert_eq!(check.rule, Rule::Config(rule.to_owned())),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
 }

@@ -270,6 +270,35 @@ mod tests {
     }
 
     #[test]
+    fn controls_about_permissions() {
+        for control_id in ["IAM.1", "IAM.2", "IAM.21", "IAM.27", "KMS.1", "KMS.2"] {
+            assert_eq!(control(Some(control_id), None, None).as_deref(), Some(control_id));
+            for standard in ["security-control", "aws-foundational-security-best-practices/v/1.0.0"] {
+                let generator = format!("{standard}/{}", control_id.to_ascii_lowercase());
+                assert_eq!(generated_by(&generator).as_deref(), Some(control_id));
+            }
+        }
+        for (generator, expected) in [
+            (
+                "arn:aws:securityhub:::ruleset/cis-aws-foundations-benchmark/v/1.2.0/rule/1.22",
+                "IAM.1",
+            ),
+            (
+                "arn:aws:securityhub:::ruleset/cis-aws-foundations-benchmark/v/1.2.0/rule/1.16",
+                "IAM.2",
+            ),
+            ("cis-aws-foundations-benchmark/v/1.4.0/1.16", "IAM.1"),
+            ("cis-aws-foundations-benchmark/v/3.0.0/1.15", "IAM.2"),
+            ("cis-aws-foundations-benchmark/v/3.0.0/1.22", "IAM.27"),
+            ("cis-aws-foundations-benchmark/v/5.0.0/1.21", "IAM.27"),
+            ("pci-dss/v/3.2.1/PCI.IAM.2", "IAM.2"),
+            ("pci-dss/v/3.2.1/PCI.IAM.3", "IAM.1"),
+        ] {
+            assert_eq!(generated_by(generator).as_deref(), Some(expected), "{generator}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_no_control() {
         for generator in [
             "",

@@ -1,14 +1,20 @@
 //! The newer Security Hub's findings: OCSF, snake_case. GuardDuty's come as Detection Findings (class 2004), controls as
 //! Compliance Findings (class 2003).
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{
-    Action, Channel, Compliance, Credential, Detail, Direction, Evidence, Finding, FindingError, Resource, Role, Rule,
-    Severity, Threat, UnusedAccess, Verdict, access_analyzer::unused_kind, canonical_kind, control::control,
-    credentials, guardduty::read_direction, lenient, parse_address, parse_time, required, resource,
+    Action, Channel, Compliance, Credential, Detail, Direction, Evidence, ExternalAccess, Finding, FindingError,
+    Grantee, Resource, Role, Rule, Severity, Threat, UnusedAccess, Verdict,
+    access_analyzer::{self, Access, EXTERNAL},
+    canonical_kind,
+    control::control,
+    credentials,
+    guardduty::read_direction,
+    lenient, parse_address, parse_time, required, resource,
 };
 use crate::{
     clock::Timestamp,
@@ -35,6 +41,20 @@ struct Raw {
     compliance: Option<RawCompliance>,
     #[serde(default, deserialize_with = "lenient::parts")]
     resources: Vec<RawResource>,
+    #[serde(default)]
+    vendor_attributes: Option<Box<RawValue>>,
+    #[serde(default)]
+    unmapped: Option<Box<RawValue>>,
+}
+
+impl Raw {
+    /// Where a product may put what OCSF has no field for.
+    fn places(&self) -> impl Iterator<Item = &RawValue> {
+        let resources = self.resources.iter().map(|resource| resource.data.as_ref());
+        let evidences = self.evidences.iter().map(|evidence| evidence.data.as_ref());
+        let own = [self.vendor_attributes.as_ref(), self.unmapped.as_ref()];
+        resources.chain(evidences).chain(own).flatten().map(Box::as_ref)
+    }
 }
 
 #[derive(Deserialize)]
@@ -70,14 +90,26 @@ struct RawResource {
     uid: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "lenient::part")]
+    owner: Option<Cloud>,
     #[serde(default)]
-    data: lenient::Object,
+    data: Option<Box<RawValue>>,
 }
 
 impl RawResource {
+    fn data(&self) -> lenient::Object {
+        self.data.as_deref().map(object).unwrap_or_default()
+    }
+
+    /// The account of the resource, by its ARN or by its owner.
+    fn account(&self) -> Option<&str> {
+        let owner = || self.owner.as_ref()?.account.as_ref()?.uid.as_deref();
+        self.uid.as_deref().and_then(access_analyzer::account_of).or_else(owner)
+    }
+
     fn read(&self) -> Resource {
         let id = self.uid.clone().or_else(|| self.name.clone()).unwrap_or_default();
-        let mut read = resource::read(self.kind.as_deref().unwrap_or_default(), id, &self.data);
+        let mut read = resource::read(self.kind.as_deref().unwrap_or_default(), id, &self.data());
         // `name` repeats the uid for many types.
         let own_name = || {
             self.name
@@ -90,8 +122,13 @@ impl RawResource {
 
     fn credential(&self) -> Option<Credential> {
         let is_key = resource::kind(self.kind.as_deref()?) == "AWS::IAM::AccessKey";
-        is_key.then(|| credentials::with_key(credentials::read(&self.data), self.uid.as_deref()))
+        is_key.then(|| credentials::with_key(credentials::read(&self.data()), self.uid.as_deref()))
     }
+}
+
+/// The texts of an object; none of what is no object.
+fn object(raw: &RawValue) -> lenient::Object {
+    serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
@@ -112,6 +149,8 @@ struct Product {
 struct Info {
     #[serde(default, deserialize_with = "lenient::text")]
     uid: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    uid_alt: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     title: Option<String>,
     #[serde(default, deserialize_with = "lenient::list")]
@@ -148,6 +187,8 @@ struct Account {
 
 #[derive(Deserialize)]
 struct RawEvidence {
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
     #[serde(default)]
     src_endpoint: Option<Endpoint>,
     #[serde(default)]
@@ -200,14 +241,17 @@ impl Connection {
 
 /// Reads one entry of `detail.findings` of a `Findings Imported V2` event.
 pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError> {
-    let raw: Raw = serde_json::from_str(finding).map_err(|error| FindingError::malformed(at, &error))?;
+    let mut raw: Raw = serde_json::from_str(finding).map_err(|error| FindingError::malformed(at, &error))?;
     let info = raw
         .finding_info
+        .take()
         .ok_or_else(|| FindingError::Missing(format!("{at}.finding_info")))?;
     let metadata = raw
         .metadata
+        .take()
         .ok_or_else(|| FindingError::Missing(format!("{at}.metadata")))?;
-    let cloud = raw.cloud.ok_or_else(|| FindingError::Missing(format!("{at}.cloud")))?;
+    let cloud = raw.cloud.take();
+    let cloud = cloud.ok_or_else(|| FindingError::Missing(format!("{at}.cloud")))?;
     let product = required(
         metadata.product.and_then(|product| product.uid),
         &format!("{at}.metadata.product.uid"),
@@ -240,6 +284,8 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
     // OCSF: 1 new, 2 in progress, 3 suppressed, 4 resolved, 5 archived, 6 deleted.
     let status = raw.status_id.as_deref().unwrap_or_default();
     let archived = matches!(status, "5" | "6");
+    let mut owner = None;
+    let mut original = None;
     let other = || Detail::Other(format!("Security Hub product {product}"));
     let detail = if product.ends_with("/aws/guardduty") {
         Detail::Threat(threat(&raw.evidences, &raw.resources, &kind, at))
@@ -258,21 +304,42 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
         }
     } else if product.ends_with("/aws/access-analyzer") {
         let analytic = [info.analytic.get(&["name"]), info.analytic.get(&["uid"])];
-        let marks = types.iter().filter_map(|kind| kind.rsplit('/').next());
-        let marks = marks.chain(analytic.iter().flatten().map(String::as_str));
-        match marks.chain(info.title.as_deref()).find_map(unused_kind) {
-            Some(unused) => {
-                let resource = raw.resources.first();
-                let resource = resource.ok_or_else(|| FindingError::Missing(format!("{at}.resources")))?;
+        let mut marks = types
+            .iter()
+            .copied()
+            .chain(analytic.iter().flatten().map(String::as_str));
+        let title = info.title.as_deref();
+        let what = marks.find_map(access_analyzer::access);
+        // Activity 3 closes a finding.
+        let active = !archived && status != "4" && raw.activity_id.as_deref() != Some("3");
+        owner = raw.resources.first().and_then(RawResource::account).map(str::to_owned);
+        let own = own_id(&raw, &finding_uid, info.uid_alt.as_deref());
+        if let Some((analyzer, id)) = &own {
+            original = Some(access_analyzer::finding_id(Some(analyzer), id));
+        }
+        match (
+            what.or_else(|| access_analyzer::titled(title?)),
+            raw.resources.as_slice(),
+        ) {
+            (Some(Access::Unused(unused)), [resource, ..]) => {
                 kind.clone_from(&unused);
+                let (analyzer, finding) = own.unzip();
                 Detail::UnusedAccess(UnusedAccess {
                     kind: unused,
                     resource: resource.read(),
-                    // Activity 3 closes a finding.
-                    active: !archived && status != "4" && raw.activity_id.as_deref() != Some("3"),
+                    active,
+                    analyzer,
+                    finding: finding.unwrap_or_else(|| finding_uid.clone()),
                 })
             }
-            None => other(),
+            (Some(Access::External), resources) => {
+                EXTERNAL.clone_into(&mut kind);
+                let public = access_analyzer::is_public(types.iter().copied(), title);
+                external(&raw, resources, public, active)
+                    .unwrap_or_else(|| Detail::Other("external access that does not say whose, or to what".to_owned()))
+            }
+            (Some(Access::Internal), _) => access_analyzer::internal_access(),
+            (Some(Access::Unused(_)) | None, _) => other(),
         }
     } else {
         other()
@@ -291,7 +358,7 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
                 .and_then(Severity::from_label)
                 .unwrap_or(Severity::Low),
             account: AccountId::new(required(
-                cloud.account.and_then(|account| account.uid),
+                owner.or_else(|| cloud.account?.uid),
                 &format!("{at}.cloud.account.uid"),
             )?),
             region: Region::new(cloud.region.unwrap_or_default()),
@@ -299,10 +366,64 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
             channel: Channel::SecurityHubV2 {
                 metadata_uid: metadata.uid.unwrap_or_else(|| finding_uid.clone()),
             },
-            id: FindingId::new(finding_uid),
+            id: original.unwrap_or_else(|| FindingId::new(finding_uid)),
         },
         detail,
     })
+}
+
+/// The analyzer, and its own id of a finding, which the uid ends with, or which is stated beside it.
+fn own_id(raw: &Raw, uid: &str, alternative: Option<&str>) -> Option<(String, String)> {
+    let (analyzer, rest) = access_analyzer::split_analyzer(uid)?;
+    let stated = raw.places().find_map(|place| object(place).get(&["findingid"]));
+    let ids = [Some(rest), stated.as_deref(), alternative];
+    let id = ids.into_iter().flatten().find(|id| access_analyzer::is_own_id(id))?;
+    Some((analyzer, id.to_owned()))
+}
+
+/// Access from outside, if it is certain to what and to whom. How OCSF says to whom is documented nowhere.
+fn external(raw: &Raw, resources: &[RawResource], public: bool, active: bool) -> Option<Detail> {
+    let [resource] = resources else { return None };
+    let mut grantees: Vec<Grantee> = Vec::new();
+    for grantee in raw
+        .places()
+        .map(grantees_in)
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+    {
+        if !grantees.contains(&grantee) {
+            grantees.push(grantee);
+        }
+    }
+    let is_certain = resource.uid.is_some() && (public || !grantees.is_empty());
+    is_certain.then(|| {
+        Detail::ExternalAccess(ExternalAccess {
+            resource: resource.read(),
+            grantees,
+            public,
+            active,
+            sources: Vec::new(),
+        })
+    })
+}
+
+/// Those who are named as external principals, in the spelling of ASFF or of the analyzer; nobody else that is named there
+/// is one. `None` if there is one who cannot be read.
+fn grantees_in(place: &RawValue) -> Option<Vec<Grantee>> {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(place.get()).unwrap_or_default();
+    let nested = ["Other", "other"].iter().find_map(|name| fields.get(*name));
+    let mut grantees = Vec::new();
+    for texts in nested.into_iter().map(|raw| object(raw)).chain([object(place)]) {
+        if let Some(id) = texts.get(&["external principal", "externalprincipal"]) {
+            let kind = texts.get(&["external principal type", "externalprincipaltype"]);
+            grantees.push(access_analyzer::grantee(kind.as_deref(), &id)?);
+        }
+    }
+    if let Some(principal) = fields.get("principal") {
+        grantees.extend(access_analyzer::grantees(&serde_json::from_str(principal.get()).ok()?)?);
+    }
+    Some(grantees)
 }
 
 /// OCSF gives a time as milliseconds since 1970 and, beside it, as RFC 3339.
@@ -548,7 +669,137 @@ mod tests {
         assert!(is_active(&finding));
         finding["status_id"] = 4.into();
         assert!(!is_active(&finding));
-        finding["finding_info"]["types"] = json!(["Effects/Data Exposure/External Access Granted"]);
+        finding["resources"] = json!([]);
         assert!(matches!(read(&finding).detail, Detail::Other(_)));
+    }
+
+    const ANALYZER: &str = "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/securecart-unused";
+    const ROLE: &str = "arn:aws:iam::444455556666:role/securecart-orders-api";
+
+    #[test]
+    fn the_analyzer_and_its_own_id_of_the_finding() {
+        let id = "11112222-3333-4444-5555-666677778888";
+        let grouped = format!("{ANALYZER}/{ROLE}/UnusedPermissions");
+        for (uid, rest, expected) in [
+            (format!("{ANALYZER}/{id}"), json!({}), true),
+            (grouped.clone(), json!({"vendor_attributes": {"finding_id": id}}), true),
+            (grouped.clone(), json!({"unmapped": {"findingId": id}}), true),
+            (grouped.clone(), json!({"uid_alt": id}), true),
+            (grouped.clone(), json!({"uid_alt": "arn:aws:x"}), false),
+            (grouped, json!({}), false),
+            ("7c0de8a1".to_owned(), json!({"uid_alt": id}), false),
+        ] {
+            let resources = json!([{"type": "AWS::IAM::Role", "uid": ROLE}]);
+            let mut finding = finding("access-analyzer", json!({"resources": resources}));
+            finding["finding_info"]["uid"] = uid.clone().into();
+            finding["finding_info"]["uid_alt"] = rest["uid_alt"].clone();
+            finding["finding_info"]["title"] = format!("AwsIamRole/{ROLE}/ contains unused permissions").into();
+            finding["vendor_attributes"] = rest["vendor_attributes"].clone();
+            finding["unmapped"] = rest["unmapped"].clone();
+            let read = read(&finding);
+            assert_eq!(read.evidence.kind, "UnusedPermission");
+            assert_eq!(read.evidence.account.as_str(), "444455556666");
+            let Detail::UnusedAccess(unused) = read.detail else {
+                panic!("no unused access")
+            };
+            if expected {
+                assert_eq!(
+                    (unused.analyzer.as_deref(), unused.finding.as_str()),
+                    (Some(ANALYZER), id)
+                );
+                assert_eq!(read.evidence.id.as_str(), format!("{ANALYZER}/{id}"));
+            } else {
+                assert_eq!((unused.analyzer, unused.finding), (None, uid.clone()));
+                assert_eq!(read.evidence.id.as_str(), uid);
+            }
+        }
+    }
+
+    fn external(rest: Value) -> Value {
+        let resources = json!([{
+            "type": "AwsS3Bucket",
+            "uid": "arn:aws:s3:::securecart-exports-444455556666",
+            "owner": {"account": {"uid": "444455556666"}},
+            "data": {"name": "securecart-exports-444455556666"}
+        }]);
+        let mut finding = finding("access-analyzer", json!({"resources": resources}));
+        finding["finding_info"]["types"] =
+            json!(["Software and Configuration Checks/AWS Security Best Practices/External Access Granted"]);
+        let Value::Object(rest) = rest else { panic!("no object") };
+        for (key, value) in rest {
+            finding[key] = value;
+        }
+        finding
+    }
+
+    #[test]
+    fn external_access_that_says_to_whom() {
+        let asff = json!({"External Principal Type": "AWS", "External Principal": "999988887777"});
+        for (rest, count) in [
+            (json!({"vendor_attributes": asff}), 1),
+            (json!({"unmapped": {"external_principal": "999988887777"}}), 1),
+            (
+                json!({"evidences": [{"data": {"Other": asff}}, {"data": {"other": asff}}]}),
+                1,
+            ),
+            (
+                json!({"evidences": [{"data": {"principal": {"AWS": "999988887777"}}}, {"data": asff}]}),
+                1,
+            ),
+            (
+                json!({"evidences": [{"data": asff}, {"data": {"principal": {"Federated": "accounts.google.com"}}}]}),
+                2,
+            ),
+        ] {
+            let read = read(&external(rest.clone()));
+            assert_eq!(read.evidence.kind, "ExternalAccess");
+            assert_eq!(read.evidence.account.as_str(), "444455556666");
+            let Detail::ExternalAccess(access) = read.detail else {
+                panic!("no external access: {rest}")
+            };
+            let first = access.grantees.first().unwrap();
+            assert_eq!((first.kind.as_str(), first.id.as_str()), ("AWS", "999988887777"));
+            assert_eq!(access.grantees.len(), count, "{rest}");
+            assert_eq!(access.resource.kind, "AWS::S3::Bucket");
+            assert!(access.active && !access.public);
+        }
+        let mut within = external(json!({"activity_id": 3}));
+        within["resources"][0]["data"]["Other"] = asff;
+        match read(&within).detail {
+            Detail::ExternalAccess(access) => assert_eq!((access.grantees.len(), access.active), (1, false)),
+            other => panic!("{other:?}"),
+        }
+        let public = json!({"finding_info": {
+            "uid": "u", "modified_time": 1_795_166_431_412_i64, "types": ["Effects/Data Exposure/External Access Granted"]
+        }});
+        match read(&external(public)).detail {
+            Detail::ExternalAccess(access) => assert!(access.public && access.grantees.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn external_access_that_is_not_certain_is_none() {
+        let asff = json!({"External Principal Type": "AWS", "External Principal": "999988887777"});
+        for rest in [
+            json!({}),
+            json!({"evidences": [{"actor": {"user": {"uid": "999988887777", "type": "AWS"}}}]}),
+            json!({"vendor_attributes": {"External Principal": "somebody"}}),
+            json!({"vendor_attributes": {"principal": {"uid": "999988887777"}}}),
+            json!({"vendor_attributes": {"principal": "999988887777"}}),
+            json!({"vendor_attributes": asff, "unmapped": {"principal": {"AWS": [7, {}]}}}),
+            json!({"vendor_attributes": asff, "resources": []}),
+            json!({"vendor_attributes": asff, "resources": 7}),
+            json!({"vendor_attributes": asff, "resources": [{"type": "AwsS3Bucket", "name": "x"}]}),
+            json!({"vendor_attributes": asff, "resources": [{"uid": "arn:aws:s3:::a"}, {"uid": "arn:aws:s3:::b"}]}),
+            json!({"vendor_attributes": 7, "unmapped": [asff]}),
+        ] {
+            let read = read(&external(rest.clone()));
+            assert!(matches!(read.detail, Detail::Other(_)), "{rest}: {:?}", read.detail);
+            assert_eq!(read.evidence.kind, "ExternalAccess");
+        }
+        let mut internal = external(json!({"vendor_attributes": asff}));
+        internal["finding_info"]["types"] = json!(["Internal Access"]);
+        assert!(matches!(read(&internal).detail, Detail::Other(_)));
     }
 }

@@ -37,6 +37,8 @@ pub(super) fn read(kind_text: &str, id: String, details: &Object) -> Resource {
     let (name, unique_id) = match kind.as_str() {
         "AWS::IAM::User" => (details.get(&["username"]), details.get(&["userid"])),
         "AWS::IAM::Role" => (details.get(&["rolename"]), details.get(&["roleid"])),
+        "AWS::IAM::Group" => (details.get(&["groupname"]), details.get(&["groupid"])),
+        "AWS::IAM::Policy" => (details.get(&["policyname"]), details.get(&["policyid"])),
         "AWS::S3::Bucket" => (details.get(&["bucketname", "name"]), None),
         _ => (None, None),
     };
@@ -53,12 +55,44 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_and_unique_ids_from_the_details() {
+        for (kind, details, expected) in [
+            (
+                "AwsIamPolicy",
+                r#"{"PolicyName": "securecart-legacy-admin", "PolicyId": "ANPA2EXAMPLELEGACY00", "AttachmentCount": 2}"#,
+                (Some("securecart-legacy-admin"), Some("ANPA2EXAMPLELEGACY00")),
+            ),
+            (
+                "AWS::IAM::Group",
+                r#"{"group_name": "operators", "groupId": "AGPA2EXAMPLEOPERATOR"}"#,
+                (Some("operators"), Some("AGPA2EXAMPLEOPERATOR")),
+            ),
+            (
+                "AwsIamRole",
+                r#"{"RoleName": "securecart-support", "RoleId": "AROA2EXAMPLESUPPORT0"}"#,
+                (Some("securecart-support"), Some("AROA2EXAMPLESUPPORT0")),
+            ),
+            (
+                "AwsIamPolicy",
+                r#"{"PolicyName": "", "DefaultVersionId": "v1"}"#,
+                (None, None),
+            ),
+            ("AwsKmsKey", r#"{"KeyId": "k", "Name": "n"}"#, (None, None)),
+        ] {
+            let details = serde_json::from_str(details).unwrap();
+            let read = read(kind, String::new(), &details);
+            assert_eq!((read.name.as_deref(), read.unique_id.as_deref()), expected);
+        }
+    }
+
+    #[test]
     fn one_spelling_for_a_type() {
         for (text, expected) in [
             ("AwsIamUser", "AWS::IAM::User"),
             ("AwsIamAccessKey", "AWS::IAM::AccessKey"),
             ("AwsIamRole", "AWS::IAM::Role"),
             ("AwsIamPolicy", "AWS::IAM::Policy"),
+            ("AwsIamGroup", "AWS::IAM::Group"),
             ("AwsS3Bucket", "AWS::S3::Bucket"),
             ("AwsKmsKey", "AWS::KMS::Key"),
             ("AwsAccount", "AWS::::Account"),
