@@ -18,6 +18,10 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         Detail::UnusedAccess(unused) => unused_access(unused),
         Detail::ExposedCredentials(named) => exposed(kind, named),
         Detail::Threat(threat) => used_by_attacker(kind, &threat.credentials),
+        Detail::ExternalAccess(_) => declined(
+            "not-about-credentials",
+            "access from outside is no matter of access keys",
+        ),
         Detail::BucketCreated(_) => declined("not-about-credentials", "a new bucket is no matter of access keys"),
         Detail::Other(what) => declined("not-about-credentials", format!("{what} names no access key")),
     }

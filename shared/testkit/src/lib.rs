@@ -6,6 +6,7 @@ mod clock;
 pub mod events;
 mod fault;
 mod ledger;
+pub mod policies;
 pub mod samples;
 mod waf;
 

@@ -180,6 +180,7 @@ fn tell_finding(text: &mut String, finding: &Finding) {
             }
         }
         Detail::UnusedAccess(unused) => writeln!(text, "  {unused:?}").unwrap(),
+        Detail::ExternalAccess(access) => writeln!(text, "  {access:?}").unwrap(),
         Detail::ExposedCredentials(named) => writeln!(text, "  exposed: {}", named.join(", ")).unwrap(),
         Detail::BucketCreated(name) => writeln!(text, "  created: {name}").unwrap(),
         Detail::Other(what) => writeln!(text, "  {what}").unwrap(),

@@ -1,0 +1,582 @@
+//! What becomes of the policy at one place.
+
+use std::sync::Arc;
+
+use remediation::{
+    Ask, Request,
+    clock::Timestamp,
+    finding::Evidence,
+    ledger::{Phase, Standing},
+    outcome::Reason,
+    plan::{Decision, Plan, Step},
+    policy::{Narrowed, difference, says_the_same},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    account::{Account, Holder, Loss, size},
+    iam::{Write, makes_administrator},
+    identity::{Demand, Kind, Place, Target},
+    settings::Limits,
+    trim::{Form, Trimmed, trim},
+};
+
+/// The inline policy that takes everything from a role that nobody uses.
+pub const QUARANTINE: &str = "SecureCartQuarantine";
+
+/// An operator who gives permissions back has a reason that outlasts the next findings.
+pub(crate) const HOLD: chrono::TimeDelta = chrono::TimeDelta::days(30);
+
+/// A policy that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Where.
+    pub place: Place,
+    /// The text as it was, to the byte; none: there was no policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The text that was written; none: the policy was taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Of a managed policy: the version that was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Of a managed policy: the version that made room, which IAM keeps no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub displaced: Option<Displaced>,
+    /// Everybody whom the policy reaches.
+    pub reaches: Vec<String>,
+}
+
+/// A version of a managed policy that made room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Displaced {
+    /// Its number, which is not used again.
+    pub version: String,
+    /// Its text.
+    pub document: String,
+}
+
+/// What there is at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The account around it.
+    pub account: Arc<Account>,
+    /// The text; none: there is no policy. Of a managed policy on its bearer, the managed policy's, or once it is off, that of
+    /// the inline policy in its place.
+    pub text: Option<String>,
+    /// Whether a managed policy is on its bearer.
+    pub attached: bool,
+}
+
+/// What the decision rests on.
+pub(crate) struct Situation<'a> {
+    pub now: Timestamp,
+    pub limits: &'a Limits,
+    pub account_id: &'a str,
+    pub place: &'a Place,
+    /// `None`: the bearer, the managed policy or the bucket is gone.
+    pub found: Option<&'a Found>,
+    pub standing: &'a [Standing<Revocation>],
+}
+
+/// The inline policy that takes the place of a managed one.
+pub(crate) fn replacement(policy: &str) -> String {
+    let name: String = format!("SecureCartTrimmed-{policy}").chars().take(128).collect();
+    name
+}
+
+/// What takes everything from its bearer.
+fn quarantine() -> String {
+    json!({
+        "Version": "2012-10-17",
+        "Statement": [{ "Sid": QUARANTINE, "Effect": "Deny", "Action": "*", "Resource": "*" }]
+    })
+    .to_string()
+}
+
+/// What stands against a change.
+#[derive(Debug, Clone)]
+enum Against {
+    InPlace(Reason),
+    Decline(Reason),
+    Escalate(Reason),
+}
+
+impl Against {
+    fn in_place(code: &str, text: impl Into<String>) -> Self {
+        Self::InPlace(Reason::new(code, text))
+    }
+
+    fn decline(code: &str, text: impl Into<String>) -> Self {
+        Self::Decline(Reason::new(code, text))
+    }
+
+    fn escalate(code: &str, text: impl Into<String>) -> Self {
+        Self::Escalate(Reason::new(code, text))
+    }
+}
+
+impl From<Against> for Decision<Revocation> {
+    fn from(against: Against) -> Self {
+        match against {
+            Against::InPlace(reason) => Self::InPlace(reason),
+            Against::Decline(reason) => Self::Decline(reason),
+            Against::Escalate(reason) => Self::Escalate(reason),
+        }
+    }
+}
+
+/// The text that a place is to have, or what stands against it.
+type Wanted = Result<Option<String>, Against>;
+
+/// What one request comes to, before what it would do is weighed.
+enum Verdict {
+    Undo(Box<Decision<Revocation>>),
+    Remediate(Wanted),
+}
+
+/// Decides on the policy at one place. What several requests ask of it becomes one change.
+pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]) -> Plan<Revocation, Write> {
+    let mut text = situation.found.and_then(|found| found.text.clone());
+    let mut verdicts = Vec::with_capacity(requests.len());
+    let mut is_changed = false;
+    for request in requests {
+        let verdict = match (request.ask, request.target) {
+            (Ask::Undo, target) => Verdict::Undo(Box::new(situation.undo(target))),
+            (Ask::Remediate(evidence), Target::At(_, demand)) => {
+                Verdict::Remediate(situation.demanded(request.target, demand, text.as_deref(), evidence))
+            }
+            (Ask::Remediate(_), other) => {
+                let text = format!("{other}: it is not known where this is");
+                Verdict::Remediate(Err(Against::escalate("unresolved", text)))
+            }
+        };
+        if let Verdict::Remediate(Ok(wanted)) = &verdict {
+            text.clone_from(wanted);
+            is_changed = true;
+        }
+        verdicts.push((request.target, verdict));
+    }
+    let weighed = is_changed.then(|| situation.weigh(text));
+    let decisions = verdicts.into_iter().map(|(target, verdict)| match (verdict, &weighed) {
+        (Verdict::Undo(decision), _) => *decision,
+        (Verdict::Remediate(Err(against)), _) => against.into(),
+        (Verdict::Remediate(Ok(_)), Some(Ok(change))) => {
+            let text = format!("{target} revoked{}", told(&change.reaches));
+            Decision::Act(Step::Make(change.clone()), Reason::new("revoked", text))
+        }
+        (Verdict::Remediate(Ok(_)), Some(Err(against))) => against.clone().into(),
+        (Verdict::Remediate(Ok(_)), None) => Decision::escalate("undecided", format!("{target}: nothing was weighed")),
+    });
+    let decisions: Vec<_> = decisions.collect();
+    let write = decisions.iter().find_map(|decision| match decision {
+        Decision::Act(Step::Make(change), _) => situation.write(change),
+        Decision::Act(Step::Revert(change), _) => situation.write_back(change),
+        _ => None,
+    });
+    Plan {
+        decisions,
+        upkeep: Vec::new(),
+        write,
+        gauges: Vec::new(),
+    }
+}
+
+/// Whom a change reaches, for the reader.
+fn told(reaches: &[String]) -> String {
+    match reaches {
+        [] => String::new(),
+        [one] => format!("; it reaches {one}"),
+        more => format!("; it reaches {}: {}", more.len(), more.join(", ")),
+    }
+}
+
+impl Situation<'_> {
+    fn demanded(&self, target: &Target, demand: &Demand, text: Option<&str>, evidence: &[&Evidence]) -> Wanted {
+        let Some(found) = self.found else {
+            return Err(Against::decline(
+                "gone",
+                format!("{} does not exist any more", self.place),
+            ));
+        };
+        let in_place = |text: String| Err(Against::in_place("in-order", text));
+        let wanted = match demand {
+            Demand::TheWhole => match (self.place, found.attached) {
+                (Place::Attached(..), true) => None,
+                _ => return in_place(format!("{} is not attached", self.place)),
+            },
+            Demand::Unused(_) if matches!(self.place, Place::Attached(..)) && !found.attached => {
+                return in_place(format!("{} is not attached any more", self.place));
+            }
+            Demand::Unused(recommended) => {
+                let recommended = recommended.as_ref().map(|recommended| recommended.document.clone());
+                if says_the_same(text, recommended.as_deref()) {
+                    return in_place(format!("{} is as recommended", self.place));
+                }
+                if let Place::Managed(arn) = self.place
+                    && found.account.reached(self.place).len() > 1
+                {
+                    let text = format!("{arn} has come to be shared since its use was analysed");
+                    return Err(Against::decline("shared-since", text));
+                }
+                recommended
+            }
+            Demand::UnusedRole => match self.unused_role(found, text, evidence) {
+                Ok(()) => Some(quarantine()),
+                Err(decision) => return Err(decision),
+            },
+            Demand::Administration | Demand::FullAccess | Demand::BlockedActions | Demand::Outsiders(_) => {
+                let Some(text) = text else {
+                    return in_place(format!("{}: there is no policy", self.place));
+                };
+                match trim(
+                    text,
+                    &self.kept(demand),
+                    self.form(),
+                    self.limits.full_access,
+                    self.account_id,
+                ) {
+                    Ok(Trimmed::To(wanted)) => wanted,
+                    Ok(Trimmed::Clean) => return in_place(format!("{target}: nothing of it is granted")),
+                    Ok(Trimmed::ByHand(code, why)) => {
+                        return Err(Against::escalate(code, format!("{}: {why}", self.place)));
+                    }
+                    Err(error) => {
+                        return Err(Against::escalate(
+                            "unreadable-policy",
+                            format!("{}: {error}", self.place),
+                        ));
+                    }
+                }
+            }
+        };
+        let held = self.row(target).and_then(|row| row.phase.held_until(self.now, HOLD));
+        if let Some(until) = held {
+            let text = format!(
+                "an operator gave it back: {} stays as it is until {}",
+                self.place,
+                until.date_naive()
+            );
+            return Err(Against::decline(Reason::UNDONE, text));
+        }
+        Ok(wanted)
+    }
+
+    /// Accounts that settings trust are no outsiders.
+    fn kept(&self, demand: &Demand) -> Demand {
+        match demand {
+            Demand::Outsiders(outsiders) => {
+                let is_trusted = |id: &str| {
+                    let account = id.split(':').nth(4).unwrap_or(id);
+                    self.limits.trusted.iter().any(|trusted| trusted.as_str() == account)
+                };
+                let left = outsiders.iter().filter(|outsider| !is_trusted(&outsider.id));
+                Demand::Outsiders(left.cloned().collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self.place {
+            Place::Managed(_) => Form::Versioned,
+            Place::Inline(..) | Place::Attached(..) => Form::Removable,
+            Place::Trust(_) => Form::Trust,
+            Place::Bucket(_) => Form::Resource,
+        }
+    }
+
+    /// Whether IAM itself says that nobody uses the role.
+    fn unused_role(&self, found: &Found, text: Option<&str>, evidence: &[&Evidence]) -> Result<(), Against> {
+        let place = self.place;
+        if let Some(text) = text {
+            return Err(if says_the_same(Some(text), Some(&quarantine())) {
+                Against::in_place("quarantined", format!("{place} takes everything from it"))
+            } else {
+                let text =
+                    format!("{place} is not as this function writes it, so it is left alone: look at it by hand");
+                Against::escalate("foreign-policy", text)
+            });
+        }
+        let Some(holder) = place.bearer().and_then(|bearer| found.account.holder(bearer)) else {
+            return Err(Against::decline("gone", format!("{place} does not exist any more")));
+        };
+        let seen = evidence.iter().map(|evidence| evidence.observed_at).max();
+        let since = holder.last_used.or(holder.created);
+        match since {
+            Some(used) if holder.last_used.is_some() && seen.is_some_and(|seen| used > seen) => {
+                let text = format!("{} was used at {used}, after it was found unused", holder.bearer);
+                Err(Against::decline("used", text))
+            }
+            Some(since) if self.now - since < self.limits.unused => {
+                let what = if holder.last_used.is_some() {
+                    "was last used"
+                } else {
+                    "was made"
+                };
+                let days = self.limits.unused.num_days();
+                let text = format!("{} {what} at {since}, less than {days} days ago", holder.bearer);
+                Err(Against::decline("used", text))
+            }
+            Some(_) => Ok(()),
+            None => Err(Against::escalate(
+                "unknown-use",
+                format!("IAM does not say when {} was used", holder.bearer),
+            )),
+        }
+    }
+
+    /// Whether the change may be made. Whatever stands against it goes to a person.
+    fn weigh(&self, after: Option<String>) -> Result<Revocation, Against> {
+        let gone = || Against::decline("gone", format!("{} does not exist any more", self.place));
+        let found = self.found.ok_or_else(gone)?;
+        let place = self.place;
+        let account = &found.account;
+        if let Place::Managed(arn) = place {
+            self.may_be_edited(account, arn)?;
+        }
+        if let Place::Attached(_, arn) = place
+            && (arn.name().contains("Quarantine") || arn.name() == "AWSDenyAll")
+        {
+            return Err(Against::decline("quarantine", format!("{arn} contains an incident")));
+        }
+        let reached = account.reached(place);
+        self.may_be_reached(&reached)?;
+        let before = found.text.clone();
+        if let Err(unproven) = Narrowed::prove(before.as_deref(), after.as_deref()) {
+            return Err(Against::Escalate(Reason::from(unproven)));
+        }
+        self.fits(account, after.as_deref())?;
+        self.leaves_an_administrator(account, &reached, before.as_deref(), after.as_deref())?;
+        let policy = match place {
+            Place::Managed(arn) => account.policy(arn),
+            _ => None,
+        };
+        let version = policy.and_then(|policy| policy.default_version());
+        let displaced = policy.and_then(|policy| policy.in_the_way());
+        Ok(Revocation {
+            place: place.clone(),
+            before,
+            after,
+            version: version.map(|version| version.id.clone()),
+            displaced: displaced.map(|version| Displaced {
+                version: version.id.clone(),
+                document: version.document.clone(),
+            }),
+            reaches: reached.iter().map(|holder| holder.bearer.to_string()).collect(),
+        })
+    }
+
+    fn may_be_edited(&self, account: &Account, arn: &crate::PolicyArn) -> Result<(), Against> {
+        if arn.is_aws_managed() {
+            let text = format!("{arn} is AWS's own, and only AWS can change it: detach it where it is not needed");
+            return Err(Against::escalate("aws-managed", text));
+        }
+        if self.limits.exempts_policy(arn) {
+            return Err(Against::decline("exempt", format!("{arn} is exempt by its name")));
+        }
+        let bounded: Vec<_> = account
+            .bounded_by(arn)
+            .map(|holder| holder.bearer.to_string())
+            .collect();
+        if !bounded.is_empty() {
+            let text = format!(
+                "{arn} is the permissions boundary of {}, which grants nothing by itself: change it by hand",
+                bounded.join(", ")
+            );
+            return Err(Against::escalate("permissions-boundary", text));
+        }
+        Ok(())
+    }
+
+    fn may_be_reached(&self, reached: &[&Holder]) -> Result<(), Against> {
+        let place = self.place;
+        let is_shared = place.bearer().is_none() || reached.len() > 1;
+        for holder in reached {
+            if holder.is_reserved() {
+                let text = format!(
+                    "{place} reaches {}, which belongs to AWS or to IAM Identity Center: change the service's settings, or the \
+                     permission set",
+                    holder.with_path()
+                );
+                return Err(Against::escalate("reserved-role", text));
+            }
+            if let Some(why) = self.limits.exempts(holder) {
+                return Err(if is_shared {
+                    Against::escalate("reaches-exempt", format!("{place}: {why}, and would be reached"))
+                } else {
+                    Against::decline("exempt", why)
+                });
+            }
+        }
+        if reached.len() > self.limits.reach {
+            let names: Vec<_> = reached.iter().map(|holder| holder.bearer.to_string()).collect();
+            let text = format!(
+                "{place} reaches {}, more than the {} that one change may: {}",
+                names.len(),
+                self.limits.reach,
+                names.join(", ")
+            );
+            return Err(Against::escalate("reach", text));
+        }
+        Ok(())
+    }
+
+    /// What IAM and S3 take.
+    fn fits(&self, account: &Account, after: Option<&str>) -> Result<(), Against> {
+        const LARGEST_BUCKET_POLICY: usize = 20_480;
+        let Some(text) = after else { return Ok(()) };
+        let inline = |bearer: &crate::Bearer, name: &str| {
+            let others = account.holder(bearer).map_or(0, |holder| holder.inline_size(name));
+            let limit = match bearer.kind {
+                Kind::User => 2_048,
+                Kind::Role => 10_240,
+                Kind::Group => 5_120,
+            };
+            (size(text) + others, limit)
+        };
+        let (length, limit) = match self.place {
+            Place::Managed(_) => (size(text), 6_144),
+            Place::Inline(bearer, name) => inline(bearer, name),
+            Place::Attached(bearer, arn) => inline(bearer, &replacement(arn.name())),
+            Place::Trust(_) => (size(text), 2_048),
+            Place::Bucket(_) => (text.len(), LARGEST_BUCKET_POLICY),
+        };
+        if length > limit {
+            let text = format!(
+                "{} would come to {length} characters; AWS takes {limit}: shorten it by hand",
+                self.place
+            );
+            return Err(Against::escalate("policy-too-large", text));
+        }
+        Ok(())
+    }
+
+    /// Somebody has to be able to put things right.
+    fn leaves_an_administrator(
+        &self,
+        account: &Account,
+        reached: &[&Holder],
+        before: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<(), Against> {
+        let loss = match (self.place, before) {
+            (Place::Trust(bearer), _) | (Place::Inline(bearer, _), None) => Loss::Bearer(bearer),
+            (Place::Managed(_) | Place::Inline(..) | Place::Attached(..), Some(before))
+                if makes_administrator(before) && !after.is_some_and(makes_administrator) =>
+            {
+                Loss::Policy(self.place)
+            }
+            _ => return Ok(()),
+        };
+        let is_touched = reached.iter().any(|holder| account.may_administer(holder));
+        if is_touched && account.administrators_after(&loss).next().is_none() {
+            let text = format!(
+                "no other user, and no other role that people can be, would certainly be an administrator of the account after \
+                 {} is changed: make one, then approve this",
+                self.place
+            );
+            return Err(Against::escalate("last-administrator", text));
+        }
+        Ok(())
+    }
+
+    fn write(&self, change: &Revocation) -> Option<Write> {
+        let proof = Narrowed::prove(change.before.as_deref(), change.after.as_deref()).ok()?;
+        Some(match &change.place {
+            Place::Managed(arn) => Write::Version {
+                policy: arn.clone(),
+                from: change.version.clone()?,
+                displaced: change.displaced.as_ref().map(|displaced| displaced.version.clone()),
+                change: proof,
+            },
+            Place::Attached(bearer, arn) => Write::Detach {
+                bearer: bearer.clone(),
+                policy: arn.clone(),
+                replacement: replacement(arn.name()),
+                change: proof,
+            },
+            place => Write::Text {
+                place: place.clone(),
+                change: proof,
+            },
+        })
+    }
+
+    fn write_back(&self, change: &Revocation) -> Option<Write> {
+        let found = self.found?;
+        Some(match &change.place {
+            Place::Managed(arn) => {
+                let policy = found.account.policy(arn)?;
+                let before = policy.versions.iter().find(|version| {
+                    Some(&version.id) == change.version.as_ref() && Some(&version.document) == change.before.as_ref()
+                });
+                let ours = policy.default_version()?.id.clone();
+                match before {
+                    Some(version) => Write::VersionBack {
+                        policy: arn.clone(),
+                        to: version.id.clone(),
+                        ours,
+                    },
+                    None => Write::TextBack {
+                        place: change.place.clone(),
+                        found: found.text.clone(),
+                        wanted: change.before.clone(),
+                    },
+                }
+            }
+            Place::Attached(bearer, arn) => Write::Attach {
+                bearer: bearer.clone(),
+                policy: arn.clone(),
+                replacement: change.after.as_ref().map(|_| replacement(arn.name())),
+            },
+            place => Write::TextBack {
+                place: place.clone(),
+                found: found.text.clone(),
+                wanted: change.before.clone(),
+            },
+        })
+    }
+
+    fn undo(&self, target: &Target) -> Decision<Revocation> {
+        let place = self.place;
+        let Some(row) = self.row(target) else {
+            return Decision::decline("not-standing", "nothing that this function wrote is left here");
+        };
+        let change = &row.change;
+        let Some(found) = self.found else {
+            return Decision::decline("gone", format!("{place} does not exist any more"));
+        };
+        let text = found.text.as_deref();
+        let is_before = match place {
+            Place::Attached(..) => found.attached,
+            _ => says_the_same(text, change.before.as_deref()),
+        };
+        if let Phase::Held(_) = row.phase {
+            return if is_before {
+                Decision::InPlace(Reason::undone_before())
+            } else {
+                Decision::decline("not-standing", format!("{place} is no change of ours that stands"))
+            };
+        }
+        let reason = Reason::new("restored", format!("an operator gave {place} back as it was"));
+        if is_before {
+            Decision::InPlace(reason)
+        } else if says_the_same(text, change.after.as_deref()) {
+            Decision::Act(Step::Revert(change.clone()), reason)
+        } else {
+            let what = match &change.after {
+                Some(ours) => difference(ours, text),
+                None => "there is a policy again".to_owned(),
+            };
+            Decision::decline("changed-since", format!("{place} has been changed since: {what}"))
+        }
+    }
+
+    fn row(&self, target: &Target) -> Option<&Standing<Revocation>> {
+        let name = target.to_string();
+        self.standing.iter().find(|row| row.target == name)
+    }
+}
