@@ -236,6 +236,7 @@ fn other_event(event: &Envelope) -> Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::{Detail, Verdict};
 
     const BODY: &str = r#"{"version":"0","id":"e","detail-type":"GuardDuty Finding","source":"aws.guardduty","account":"111122223333","time":"2026-11-01T00:00:00Z","region":"us-east-1","resources":[],"detail":{"id":"f","arn":"arn:f","type":"UnauthorizedAccess:EC2/SSHBruteForce","accountId":"111122223333","region":"us-east-1","updatedAt":"2026-11-01T00:00:00Z","severity":2}}"#;
 
@@ -323,5 +324,149 @@ mod tests {
             assert!(read(payload).is_err(), "{payload}");
         }
         assert!(read("{}").unwrap_err().to_string().contains("expected the key Records"));
+    }
+
+    /// The one finding of a sample of `revoke-permissions`.
+    fn sample(name: &str) -> Finding {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../events/revoke-permissions");
+        let payload = std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap();
+        match read(&payload).unwrap() {
+            Invocation::Event(Intake::Findings(findings)) => match <[Finding; 1]>::try_from(findings) {
+                Ok([finding]) => finding,
+                Err(findings) => panic!("{name}: {findings:?}"),
+            },
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_revokes_permissions_names_it() {
+        let policy = |name: &str| format!("AWS::IAM::Policy arn:aws:iam::111122223333:policy/{name}");
+        let role = |name: &str| format!("AWS::IAM::Role arn:aws:iam::111122223333:role/{name}");
+        let id = |kind: &str, id: &str| format!("AWS::IAM::{kind} {id}");
+        let bucket = || "AWS::S3::Bucket arn:aws:s3:::securecart-exports-111122223333".to_owned();
+        for (name, kind, expected) in [
+            ("securityhub-iam1", "IAM.1", policy("securecart-legacy-admin")),
+            ("securityhub-iam1-legacy", "IAM.1", policy("securecart-legacy-admin")),
+            ("securityhub-iam1-ocsf", "IAM.1", policy("securecart-legacy-admin")),
+            (
+                "config-admin-access",
+                "iam-policy-no-statements-with-admin-access",
+                id("Policy", "ANPA2EXAMPLELEGACY00"),
+            ),
+            ("securityhub-iam21", "IAM.21", policy("securecart-orders-access")),
+            (
+                "config-full-access",
+                "iam-policy-no-statements-with-full-access",
+                id("Policy", "ANPA2EXAMPLEORDERS00"),
+            ),
+            ("securityhub-iam27", "IAM.27", role("securecart-support")),
+            (
+                "config-blacklisted",
+                "iam-policy-blacklisted-check",
+                id("Role", "AROA2EXAMPLEBATCH000"),
+            ),
+            (
+                "securityhub-iam2",
+                "IAM.2",
+                id("User", "arn:aws:iam::111122223333:user/contractor"),
+            ),
+            (
+                "config-inline-policy",
+                "iam-no-inline-policy-check",
+                id("User", "AIDA2EXAMPLECONTRACT"),
+            ),
+            ("securityhub-kms1", "KMS.1", policy("securecart-kms-access")),
+            (
+                "config-kms-customer",
+                "iam-customer-policy-blocked-kms-actions",
+                id("Policy", "ANPA2EXAMPLEKMSACC00"),
+            ),
+            ("securityhub-kms2", "KMS.2", role("securecart-reports")),
+            (
+                "config-kms-inline",
+                "iam-inline-policy-blocked-kms-actions",
+                id("Role", "AROA2EXAMPLEREPORTS0"),
+            ),
+            (
+                "access-analyzer-unused-permission",
+                "UnusedPermission",
+                role("securecart-orders-api"),
+            ),
+            (
+                "securityhub-unused-permission",
+                "UnusedPermission",
+                role("securecart-orders-api"),
+            ),
+            (
+                "ocsf-unused-permission",
+                "UnusedPermission",
+                role("securecart-orders-api"),
+            ),
+            (
+                "access-analyzer-unused-role",
+                "UnusedIAMRole",
+                role("securecart-migration"),
+            ),
+            (
+                "access-analyzer-external-role",
+                "ExternalAccess",
+                role("securecart-partner"),
+            ),
+            (
+                "securityhub-external-role",
+                "ExternalAccess",
+                role("securecart-partner"),
+            ),
+            ("access-analyzer-external-bucket", "ExternalAccess", bucket()),
+            ("securityhub-external-bucket", "ExternalAccess", bucket()),
+        ] {
+            let finding = sample(name);
+            assert_eq!(finding.evidence.kind, kind, "{name}");
+            assert_eq!(finding.evidence.account.as_str(), "111122223333");
+            assert_eq!(finding.evidence.region.as_str(), "us-east-1");
+            let resource = match finding.detail {
+                Detail::Compliance(check) => {
+                    assert_eq!(check.verdict, Verdict::Failed);
+                    check.resources.into_iter().next().unwrap()
+                }
+                Detail::UnusedAccess(unused) => {
+                    assert!(unused.active && unused.analyzer.unwrap().ends_with(":analyzer/securecart-unused"));
+                    unused.resource
+                }
+                Detail::ExternalAccess(access) => {
+                    assert!(access.active && !access.public);
+                    let grantees: Vec<_> = access
+                        .grantees
+                        .iter()
+                        .map(|it| (it.kind.as_str(), it.id.as_str()))
+                        .collect();
+                    assert_eq!(grantees, [("AWS", "999988887777")], "{name}");
+                    access.resource
+                }
+                other => panic!("{name}: {other:?}"),
+            };
+            assert_eq!(format!("{} {}", resource.kind, resource.id), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_finding_of_the_analyzer_is_the_same_whichever_way_it_comes() {
+        for (direct, others) in [
+            (
+                "access-analyzer-unused-permission",
+                &["securityhub-unused-permission", "ocsf-unused-permission"][..],
+            ),
+            ("access-analyzer-external-role", &["securityhub-external-role"]),
+            ("access-analyzer-external-bucket", &["securityhub-external-bucket"]),
+        ] {
+            for other in others {
+                let (direct, other) = (sample(direct), sample(other));
+                assert_eq!(direct.evidence.id, other.evidence.id);
+                if let (Detail::UnusedAccess(one), Detail::UnusedAccess(two)) = (direct.detail, other.detail) {
+                    assert_eq!((one.analyzer, one.finding), (two.analyzer, two.finding));
+                }
+            }
+        }
     }
 }
