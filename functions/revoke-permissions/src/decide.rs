@@ -105,10 +105,6 @@ enum Against {
 }
 
 impl Against {
-    fn in_place(code: &str, text: impl Into<String>) -> Self {
-        Self::InPlace(Reason::new(code, text))
-    }
-
     fn decline(code: &str, text: impl Into<String>) -> Self {
         Self::Decline(Reason::new(code, text))
     }
@@ -164,8 +160,7 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
         (Verdict::Undo(decision), _) => *decision,
         (Verdict::Remediate(Err(against)), _) => against.into(),
         (Verdict::Remediate(Ok(_)), Some(Ok(change))) => {
-            let text = format!("{target} revoked{}", told(&change.reaches));
-            Decision::Act(Step::Make(change.clone()), Reason::new("revoked", text))
+            Decision::Act(Step::Make(change.clone()), revoked(target, change))
         }
         (Verdict::Remediate(Ok(_)), Some(Err(against))) => against.clone().into(),
         (Verdict::Remediate(Ok(_)), None) => Decision::escalate("undecided", format!("{target}: nothing was weighed")),
@@ -182,6 +177,10 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
         write,
         gauges: Vec::new(),
     }
+}
+
+fn revoked(target: &Target, change: &Revocation) -> Reason {
+    Reason::new("revoked", format!("{target} revoked{}", told(&change.reaches)))
 }
 
 /// Whom a change reaches, for the reader.
@@ -201,7 +200,11 @@ impl Situation<'_> {
                 format!("{} does not exist any more", self.place),
             ));
         };
-        let in_place = |text: String| Err(Against::in_place("in-order", text));
+        let in_place = |text: String| {
+            Err(Against::InPlace(
+                self.revoked(target).unwrap_or_else(|| Reason::new("in-order", text)),
+            ))
+        };
         let wanted = match demand {
             Demand::TheWhole => match (self.place, found.attached) {
                 (Place::Attached(..), true) => None,
@@ -223,7 +226,7 @@ impl Situation<'_> {
                 }
                 recommended
             }
-            Demand::UnusedRole => match self.unused_role(found, text, evidence) {
+            Demand::UnusedRole => match self.unused_role(target, found, text, evidence) {
                 Ok(()) => Some(quarantine()),
                 Err(decision) => return Err(decision),
             },
@@ -264,6 +267,13 @@ impl Situation<'_> {
         Ok(wanted)
     }
 
+    /// That what is there is what we wrote for this target, if it is.
+    fn revoked(&self, target: &Target) -> Option<Reason> {
+        let found = self.found.filter(|found| !found.attached)?;
+        let row = self.row(target).filter(|row| row.phase == Phase::Active)?;
+        says_the_same(found.text.as_deref(), row.change.after.as_deref()).then(|| revoked(target, &row.change))
+    }
+
     /// Accounts that settings trust are no outsiders.
     fn kept(&self, demand: &Demand) -> Demand {
         match demand {
@@ -289,11 +299,18 @@ impl Situation<'_> {
     }
 
     /// Whether IAM itself says that nobody uses the role.
-    fn unused_role(&self, found: &Found, text: Option<&str>, evidence: &[&Evidence]) -> Result<(), Against> {
+    fn unused_role(
+        &self,
+        target: &Target,
+        found: &Found,
+        text: Option<&str>,
+        evidence: &[&Evidence],
+    ) -> Result<(), Against> {
         let place = self.place;
         if let Some(text) = text {
             return Err(if says_the_same(Some(text), Some(&quarantine())) {
-                Against::in_place("quarantined", format!("{place} takes everything from it"))
+                let text = format!("{place} takes everything from it");
+                Against::InPlace(self.revoked(target).unwrap_or_else(|| Reason::new("quarantined", text)))
             } else {
                 let text =
                     format!("{place} is not as this function writes it, so it is left alone: look at it by hand");

@@ -21,7 +21,7 @@ pub use iam::{Advice, Policies, Recommendation, Write};
 pub use identity::{Analysis, Bearer, Demand, Kind, Named, Place, PolicyArn, Recommended, Scope, Target};
 pub use sdk::Aws;
 pub use settings::{Exemption, Limits, Settings};
-pub use trim::FullAccess;
+pub use trim::{Form, FullAccess, Trimmed, trim};
 
 use std::{sync::Arc, time::Duration};
 

@@ -66,7 +66,7 @@ pub enum FullAccess {
 
 /// Which kind of policy it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// Of an identity, and it can be taken away whole.
     Removable,
     /// Of an identity, and something has to stand in it.
@@ -79,7 +79,7 @@ pub(crate) enum Form {
 
 /// What trimming comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trimmed {
+pub enum Trimmed {
     /// There is nothing to trim.
     Clean,
     /// The new text; `None`: no policy.
@@ -88,14 +88,11 @@ pub(crate) enum Trimmed {
     ByHand(&'static str, String),
 }
 
-/// Trims this policy.
-pub(crate) fn trim(
-    text: &str,
-    demand: &Demand,
-    form: Form,
-    full: FullAccess,
-    account: &str,
-) -> Result<Trimmed, Unreadable> {
+/// Trims this policy. `account`: whose it is.
+///
+/// # Errors
+/// When it is no policy.
+pub fn trim(text: &str, demand: &Demand, form: Form, full: FullAccess, account: &str) -> Result<Trimmed, Unreadable> {
     let document = Document::parse(text)?;
     let mut edits = Edits::default();
     for (index, statement) in document.statements().enumerate() {
