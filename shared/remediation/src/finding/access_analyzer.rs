@@ -47,6 +47,9 @@ struct Raw<'a> {
     is_deleted: Option<bool>,
     #[serde(default, deserialize_with = "lenient::text")]
     account_id: Option<String>,
+    /// The same, as the analyzer's API has it.
+    #[serde(default, deserialize_with = "lenient::text")]
+    resource_owner_account: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     region: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -147,6 +150,7 @@ pub(crate) fn from_external_access(event: &Envelope) -> Result<Finding, FindingE
 
 fn finding(event: &Envelope, raw: Raw<'_>, id: &str, kind: String, detail: Detail) -> Result<Finding, FindingError> {
     let analyzer = analyzer(event);
+    let account = raw.account_id.or(raw.resource_owner_account);
     let updated_at = required(raw.updated_at, "detail.updatedAt")?;
     let region = raw.region.or_else(|| event.region.clone());
     let region = region.or_else(|| analyzer?.split(':').nth(3).map(str::to_owned));
@@ -158,7 +162,7 @@ fn finding(event: &Envelope, raw: Raw<'_>, id: &str, kind: String, detail: Detai
             channel: Channel::Direct,
             kind,
             severity: Severity::Low,
-            account: AccountId::new(required(raw.account_id, "detail.accountId")?),
+            account: AccountId::new(required(account, "detail.accountId")?),
             region: Region::new(region.unwrap_or_default()),
         },
         archived: raw.status.as_deref() == Some("ARCHIVED"),
@@ -590,6 +594,26 @@ mod tests {
             }));
             assert_eq!((access.resource.kind.as_str(), access.resource.id.as_str()), resource);
             assert_eq!((access.public, access.grantees.len()), (public, 1));
+        }
+    }
+
+    #[test]
+    fn a_finding_as_the_analyzer_api_lists_it_does_not_say_to_whom() {
+        let finding = read_external(&json!({
+            "analyzedAt": "2024-02-16T18:17:47.888000+00:00",
+            "createdAt": "2021-02-26T21:17:50.905000+00:00",
+            "id": "ce0e221a-85b9-4d52-91ff-d7678075442f",
+            "resource": "arn:aws:iam::111122223333:role/Cognito_testpoolAuth_Role",
+            "resourceType": "AWS::IAM::Role",
+            "resourceOwnerAccount": "111122223333",
+            "status": "ACTIVE",
+            "updatedAt": "2021-02-26T21:17:50.905000+00:00",
+            "findingType": "ExternalAccess"
+        }));
+        assert_eq!(finding.evidence.account.as_str(), "111122223333");
+        match finding.detail {
+            Detail::ExternalAccess(access) => assert!(access.active && !access.public && access.grantees.is_empty()),
+            other => panic!("{other:?}"),
         }
     }
 
