@@ -82,8 +82,9 @@ fn applies(statement: &Value, ask: &Ask, star: Star) -> bool {
             }
         })
     });
+    // An identity's policy is about whoever has it.
     let principal = match &statement["Principal"] {
-        Value::String(_) => true,
+        Value::String(_) | Value::Null => true,
         named => texts(&named["AWS"]).contains(&ask.principal),
     };
     said("Action", "NotAction", ask.action, true)
@@ -192,6 +193,16 @@ pub fn statement() -> impl Strategy<Value = Value> {
             statement["Condition"] = condition;
         }
         statement
+    })
+}
+
+/// The same, of an identity: it names no principal.
+pub fn identity_policy() -> impl Strategy<Value = Value> {
+    policy().prop_map(|mut policy| {
+        for statement in policy["Statement"].as_array_mut().unwrap() {
+            statement.as_object_mut().unwrap().remove("Principal");
+        }
+        policy
     })
 }
 
