@@ -213,6 +213,7 @@ impl Situation<'_> {
             Demand::Unused(_) if matches!(self.place, Place::Attached(..)) && !found.attached => {
                 return in_place(format!("{} is not attached any more", self.place));
             }
+            Demand::Unused(_) if text.is_none() => return in_place(format!("{}: there is no policy", self.place)),
             Demand::Unused(recommended) => {
                 let recommended = recommended.as_ref().map(|recommended| recommended.document.clone());
                 if says_the_same(text, recommended.as_deref()) {

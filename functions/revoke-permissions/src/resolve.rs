@@ -94,6 +94,9 @@ fn policy(account: &Account, arn: &PolicyArn, demand: Demand) -> Resolution<Targ
     declined("no-such-policy", format!("there is no {arn} any more"))
 }
 
+/// Stands for an inline policy that is not there: none can have this name.
+const ANY: &str = "*";
+
 /// Our own inline policies only deny.
 fn inline(holder: &Holder, demand: &Demand) -> Resolution<Target> {
     let bearer = &holder.bearer;
@@ -104,7 +107,8 @@ fn inline(holder: &Holder, demand: &Demand) -> Resolution<Target> {
     let target = |name: &String| Target::At(Place::Inline(bearer.clone(), name.clone()), demand.clone());
     let targets: Vec<_> = names.map(target).collect();
     if targets.is_empty() {
-        return declined("no-inline-policy", format!("{bearer} has no inline policy any more"));
+        // So that it is said to be in order: it may be so because this finding came before.
+        return at(Place::Inline(bearer.clone(), ANY.to_owned()), demand.clone());
     }
     Resolution::Targets(targets)
 }
@@ -196,14 +200,21 @@ fn advised(account: &Account, holder: &Holder, advice: &Advice) -> Target {
         arn.as_str() == name || id == Some(name)
     };
     let by_name = |arn: &&PolicyArn| arn.name() == name;
-    let exact = holder.attached.iter().find(is_meant);
+    let known = holder.attached.iter().find(is_meant).cloned();
     let inline = holder.inline.contains_key(name);
-    let Some(arn) = exact.or_else(|| holder.attached.iter().find(by_name).filter(|_| !inline)) else {
-        if inline {
-            return Target::At(Place::Inline(bearer.clone(), name.to_owned()), demand);
-        }
-        let text = format!("{bearer} has no policy {name:?} any more, which IAM Access Analyzer has analysed");
-        return beyond(bearer.to_string(), "changed-since-analysis", text);
+    let named = known.or_else(|| holder.attached.iter().find(by_name).filter(|_| !inline).cloned());
+    // One that is not there any more is in order: it may be so because this finding came before.
+    let gone = || {
+        PolicyArn::parse(name).or_else(|| {
+            account
+                .policies
+                .iter()
+                .find(|policy| policy.id.as_str() == name)
+                .map(|policy| policy.arn.clone())
+        })
+    };
+    let Some(arn) = &named.or_else(gone) else {
+        return Target::At(Place::Inline(bearer.clone(), name.to_owned()), demand);
     };
     let policy = account.policy(arn);
     let updated = policy.and_then(|policy| policy.updated);
