@@ -198,6 +198,7 @@ fn others(finding: &Finding) -> Vec<String> {
     vec![
         told("disable-access-key", disable_access_key::claim(finding)),
         told("enforce-s3-encryption", enforce_s3_encryption::claim(finding)),
+        told("revoke-permissions", revoke_permissions::claim(finding, &[])),
     ]
 }
 

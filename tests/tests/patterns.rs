@@ -66,7 +66,7 @@ enum Wish {
 /// The functions, as their rules begin, each with what it claims.
 type Claims = fn(&Finding) -> bool;
 
-const FUNCTIONS: [(&str, Claims); 3] = [
+const FUNCTIONS: [(&str, Claims); 4] = [
     ("BlockIp", |finding| {
         matches!(block_ip::attackers(finding), Claim::Targets(_))
     }),
@@ -75,6 +75,9 @@ const FUNCTIONS: [(&str, Claims); 3] = [
     }),
     ("EnforceS3Encryption", |finding| {
         matches!(enforce_s3_encryption::claim(finding), Claim::Targets(_))
+    }),
+    ("RevokePermissions", |finding| {
+        matches!(revoke_permissions::claim(finding, &[]), Claim::Targets(_))
     }),
 ];
 
@@ -152,7 +155,12 @@ fn what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
         }
     }
     // The samples alone.
-    for (function, least) in [("BlockIp", 11), ("DisableAccessKey", 18), ("EnforceS3Encryption", 10)] {
+    for (function, least) in [
+        ("BlockIp", 11),
+        ("DisableAccessKey", 18),
+        ("EnforceS3Encryption", 10),
+        ("RevokePermissions", 22),
+    ] {
         assert!(acted_on[function] >= least, "{function}: {}", acted_on[function]);
     }
 
@@ -216,12 +224,42 @@ fn what_is_over_passes_no_rule(cloud: &LocalCloud, patterns: &BTreeMap<String, V
         (
             "disable-access-key/access-analyzer-unused-key.json",
             "/detail/findingType",
-            json!("UnusedIAMRole"),
+            json!("UnusedIAMUserPassword"),
         ),
         (
             "disable-access-key/health-exposed-key.json",
             "/detail/eventTypeCode",
             json!("AWS_RISK_OTHER"),
+        ),
+        (
+            "revoke-permissions/securityhub-iam1.json",
+            "/detail/findings/0/GeneratorId",
+            json!("security-control/IAM.11"),
+        ),
+        (
+            "revoke-permissions/securityhub-kms1.json",
+            "/detail/findings/0/GeneratorId",
+            json!("pci-dss/v/3.2.1/PCI.KMS.1"),
+        ),
+        (
+            "revoke-permissions/config-kms-inline.json",
+            "/detail/newEvaluationResult/complianceType",
+            json!("COMPLIANT"),
+        ),
+        (
+            "revoke-permissions/access-analyzer-external-role.json",
+            "/detail/isDeleted",
+            json!(true),
+        ),
+        (
+            "revoke-permissions/access-analyzer-external-role.json",
+            "/detail/error",
+            json!("ACCESS_DENIED"),
+        ),
+        (
+            "revoke-permissions/access-analyzer-unused-role.json",
+            "/detail/findingType",
+            json!("UnusedIAMUserPassword"),
         ),
         (
             "enforce-s3-encryption/securityhub-s3-17.json",

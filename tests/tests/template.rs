@@ -27,7 +27,7 @@ struct Function {
     read: fn(SettingsReader) -> Result<Mode, InvalidSettings>,
 }
 
-const FUNCTIONS: [Function; 3] = [
+const FUNCTIONS: [Function; 4] = [
     Function {
         name: "block-ip",
         settings: &[
@@ -110,6 +110,75 @@ const FUNCTIONS: [Function; 3] = [
         ],
         anywhere: &[],
         read: |reader| enforce_s3_encryption::Settings::read(reader).map(|settings| settings.policy.mode),
+    },
+    Function {
+        name: "revoke-permissions",
+        settings: &[
+            "ACCOUNT_ID",
+            "ALLOW_SAMPLE_FINDINGS",
+            "BLOCKED_POLICIES",
+            "EXEMPT",
+            "EXEMPT_TAGS",
+            "FULL_ACCESS",
+            "MAX_PRINCIPALS",
+            "MODE",
+            "TRUSTED_ACCOUNTS",
+            "UNUSED_ROLE_DAYS",
+        ],
+        actions: &[
+            (
+                "iam:GetAccountAuthorizationDetails",
+                "who has what, whom a policy reaches, who administers the account",
+            ),
+            (
+                "iam:GetPolicy",
+                "looks once more before it writes, and at AWS's policies",
+            ),
+            (
+                "iam:GetPolicyVersion",
+                "looks once more before it writes, and at AWS's policies",
+            ),
+            ("iam:CreatePolicyVersion", "trims a managed policy"),
+            ("iam:DeletePolicyVersion", "makes room, and takes our version away"),
+            ("iam:SetDefaultPolicyVersion", "restores the version before"),
+            ("iam:GetUserPolicy", "looks once more before it writes"),
+            ("iam:PutUserPolicy", "trims, and restores"),
+            ("iam:DeleteUserPolicy", "deletes what would grant nothing"),
+            ("iam:DetachUserPolicy", "takes a policy off a user"),
+            ("iam:AttachUserPolicy", "restores it"),
+            ("iam:GetGroupPolicy", "looks once more before it writes"),
+            ("iam:PutGroupPolicy", "trims, and restores"),
+            ("iam:DeleteGroupPolicy", "deletes what would grant nothing"),
+            ("iam:DetachGroupPolicy", "takes a policy off a group"),
+            ("iam:AttachGroupPolicy", "restores it"),
+            ("iam:GetRole", "looks once more at the trust policy before it writes"),
+            ("iam:GetRolePolicy", "looks once more before it writes"),
+            ("iam:PutRolePolicy", "trims, quarantines, and restores"),
+            (
+                "iam:DeleteRolePolicy",
+                "deletes what would grant nothing, and lifts a quarantine",
+            ),
+            ("iam:DetachRolePolicy", "takes a policy off a role"),
+            ("iam:AttachRolePolicy", "restores it"),
+            (
+                "iam:UpdateAssumeRolePolicy",
+                "takes outsiders out of a trust policy, and restores",
+            ),
+            ("s3:ListBucket", "HeadBucket: is it there, and in which Region"),
+            ("s3:GetBucketPolicy", "looks before and after"),
+            (
+                "s3:PutBucketPolicy",
+                "takes outsiders out of a bucket policy, and restores",
+            ),
+            ("s3:DeleteBucketPolicy", "deletes what would say nothing"),
+            (
+                "access-analyzer:GenerateFindingRecommendation",
+                "asks for a recommendation",
+            ),
+            ("access-analyzer:GetFindingRecommendation", "reads it"),
+        ],
+        anywhere: &["ReadAccount"],
+        read: |reader| revoke_permissions::Settings::read(reader).map(|settings| settings.policy.mode),
     },
 ];
 
@@ -267,6 +336,11 @@ fn the_defaults_of_the_template_are_the_defaults_of_the_code() {
     let buckets = enforce_s3_encryption::Settings::read(settings("enforce-s3-encryption")).unwrap();
     assert_eq!(buckets.encryption, enforce_s3_encryption::DefaultEncryption::default());
     assert!(buckets.own_role.is_some());
+    let permissions = revoke_permissions::Settings::read(settings("revoke-permissions")).unwrap();
+    let default = revoke_permissions::Limits::default();
+    let exempt = permissions.limits.exempt.clone();
+    assert!(exempt.len() > 1, "whatever deploys: {exempt:?}");
+    assert_eq!(permissions.limits, revoke_permissions::Limits { exempt, ..default });
 }
 
 #[test]

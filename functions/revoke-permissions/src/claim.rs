@@ -38,6 +38,7 @@ enum Subject {
     ManagedPolicy(Demand),
     InlinePolicies(Demand),
     Blocked(Vec<PolicyArn>),
+    CloudShell,
     PoliciesOnUser,
 }
 
@@ -51,7 +52,7 @@ fn checked(kind: &str, check: &Compliance, blocked: &[PolicyArn]) -> Claim<Targe
         "KMS.1" | "iam-customer-policy-blocked-kms-actions" => Subject::ManagedPolicy(Demand::BlockedActions),
         "KMS.2" | "iam-inline-policy-blocked-kms-actions" => Subject::InlinePolicies(Demand::BlockedActions),
         "iam-no-inline-policy-check" => Subject::InlinePolicies(Demand::Administration),
-        "IAM.27" => Subject::Blocked(Vec::new()),
+        "IAM.27" => Subject::CloudShell,
         "iam-policy-blacklisted-check" => Subject::Blocked(blocked.to_vec()),
         "IAM.2" | "iam-user-no-policies-check" => Subject::PoliciesOnUser,
         _ => return declined("unclaimed-rule", format!("{kind} is no rule about permissions")),
@@ -75,7 +76,7 @@ fn target(subject: &Subject, resource: &Resource) -> Result<Target, Reason> {
     match subject {
         Subject::ManagedPolicy(demand) => policy(resource, demand.clone()),
         Subject::InlinePolicies(demand) => Ok(Target::InlineOf(named(resource)?, demand.clone())),
-        Subject::Blocked(listed) if listed.is_empty() => {
+        Subject::CloudShell => {
             let arn = format!("arn:{}:iam::aws:policy/{CLOUD_SHELL}", partition(&resource.id));
             Ok(Target::AttachedTo(
                 named(resource)?,
