@@ -7,6 +7,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+/// The functions, as their binaries and their folders of sample events are named.
+pub const FUNCTIONS: [&str; 4] = [
+    "block-ip",
+    "disable-access-key",
+    "enforce-s3-encryption",
+    "revoke-permissions",
+];
+
 /// The folder of the workspace.
 ///
 /// # Errors

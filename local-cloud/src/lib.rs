@@ -24,7 +24,7 @@ use serde_json::Value;
 
 pub use aws::{CallError, Service};
 pub use boto3::Call;
-pub use build::{function, logical, workspace};
+pub use build::{FUNCTIONS, function, logical, workspace};
 pub use extension::{Extension, RecordedCall};
 pub use stack::{Deployment, Resource};
 
@@ -112,7 +112,14 @@ impl LocalCloud {
         boto3::call(&self.emulators, calls)
     }
 
-    /// Gives users and roles that exist their unique ids, and users their access keys, with dates: see `python/ministack_extensions.py`.
+    /// Tells IAM Access Analyzer which findings there are, and what it recommends for each: see `python/ministack_extensions.py`.
+    pub fn set_recommendations(&self, findings: &Value) -> Result<(), CallError> {
+        let url = format!("{}/securecart-extension/access-analyzer", self.endpoint());
+        self.client.control("POST", &url, Some(findings)).map(drop)
+    }
+
+    /// Gives users, roles, groups and policies that exist their unique ids and dates, and users their access keys: see
+    /// `python/ministack_extensions.py`.
     pub fn set_identities(&self, identities: &Value) -> Result<(), CallError> {
         let url = format!("{}/securecart-extension/iam", self.endpoint());
         self.client.control("POST", &url, Some(identities)).map(drop)

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local_cloud::{CallError, Deployment, LocalCloud, Service, function, workspace};
+use local_cloud::{CallError, Deployment, FUNCTIONS, LocalCloud, Service, function, workspace};
 use remediation::clock::{Clock, SystemClock};
 use securecart_tests::read_ip_set;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ fn deploy(stack: &str, mode: &str) -> Deployment {
     ];
     let binary: &Path = &BINARY;
     // The other functions are deployed, too, and never run: any binary stands for theirs.
-    let binaries = ["block-ip", "disable-access-key", "enforce-s3-encryption"].map(|name| (name, binary));
+    let binaries = FUNCTIONS.map(|name| (name, binary));
     CLOUD.deploy(&template, stack, &binaries, &parameters).unwrap()
 }
 

@@ -3,12 +3,12 @@
 use std::{fs, io::Read, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use local_cloud::{LocalCloud, logical};
+use local_cloud::{FUNCTIONS, LocalCloud, logical};
 
 use crate::{
     demo::{
         self,
-        stage::{FUNCTIONS, STACK, Stage},
+        stage::{STACK, Stage},
     },
     screen,
 };

@@ -1,4 +1,5 @@
-//! The demo: the deployed application meets attackers, stale credentials and unencrypted buckets.
+//! The demo: the deployed application meets attackers, stale credentials, unencrypted buckets and permissions that
+//! nobody needs.
 //!
 //! Events go into the queues in the form in which EventBridge delivers them; from there everything is the deployed
 //! functions' own doing. What is printed is read back from AWS's own APIs, the ledger, Security Hub and the dead-letter
@@ -7,6 +8,7 @@
 mod block_ip;
 mod disable_access_key;
 mod enforce_s3_encryption;
+mod revoke_permissions;
 pub mod stage;
 
 use std::time::Instant;
@@ -19,7 +21,8 @@ use stage::Stage;
 /// Puts onto the stage what the sample events are about.
 pub fn seed(stage: &Stage) -> Result<()> {
     disable_access_key::seed(stage)?;
-    enforce_s3_encryption::seed(stage)
+    enforce_s3_encryption::seed(stage)?;
+    revoke_permissions::seed(stage)
 }
 
 /// Runs the demo; an error says what was not as it has to be.
@@ -31,6 +34,7 @@ pub fn run() -> Result<()> {
     block_ip::play(&stage)?;
     disable_access_key::play(&stage)?;
     enforce_s3_encryption::play(&stage)?;
+    revoke_permissions::play(&stage)?;
     screen::heading(&format!(
         "Everything was as it has to be, in {} s. The local cloud stops now.",
         begin.elapsed().as_secs()

@@ -63,8 +63,8 @@ pub enum State {
 
 /// Two that lose their administration at once could each count on the other to stay. So such writes are made one at a time,
 /// across all instances, and each rests on a look that is younger than the turn before it is old.
-const ONE_ADMINISTRATOR_EVERY: Duration = Duration::from_secs(12);
-const LOOK_WITHIN: Duration = Duration::from_secs(4);
+const ONE_ADMINISTRATOR_EVERY: Duration = Duration::from_secs(8);
+const LOOK_WITHIN: Duration = Duration::from_secs(3);
 
 impl<P: Policies> Remediation for RevokePermissions<P> {
     const NAME: &'static str = "revoke-permissions";

@@ -1,10 +1,6 @@
 //! IAM, IAM Access Analyzer and S3, through their SDKs.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use aws_sdk_accessanalyzer::types::Status;
 use aws_sdk_iam::{
@@ -38,12 +34,10 @@ pub struct Aws {
     iam: Client,
     analyzer: remediation_aws::Aws,
     buckets: BucketPolicies,
-    /// The account as it was a moment ago: the policies of one batch are looked at together.
+    /// The account, and since when it was read: whoever asks while it is read for somebody else waits for the next reading, and
+    /// shares it. The policies of one batch are looked at together, and nobody sees what was before the question.
     account: Mutex<Option<(Instant, Arc<Account>)>>,
 }
-
-/// How old the account may be that a look rests on.
-const FRESH: Duration = Duration::from_secs(2);
 
 /// The code by which IAM says that there is no such thing.
 const NONE: &str = "NoSuchEntity";
@@ -392,16 +386,16 @@ fn policy(operation: &str, policy: &ManagedPolicyDetail) -> Result<Policy, Failu
 
 impl Policies for Aws {
     async fn account(&self) -> Result<Arc<Account>, Failure> {
+        let asked = Instant::now();
         let mut kept = self.account.lock().await;
-        if let Some((at, account)) = kept.as_ref()
-            && at.elapsed() < FRESH
+        if let Some((begun, account)) = kept.as_ref()
+            && *begun >= asked
         {
             return Ok(Arc::clone(account));
         }
-        // From before the first page: whatever is written meanwhile may be missing.
-        let now = Instant::now();
+        let begun = Instant::now();
         let account = Arc::new(self.read_account().await?);
-        *kept = Some((now, Arc::clone(&account)));
+        *kept = Some((begun, Arc::clone(&account)));
         Ok(account)
     }
 
@@ -502,8 +496,6 @@ impl Policies for Aws {
                 replacement,
             } => self.attach(bearer, policy, replacement.as_deref()).await,
         };
-        // Whether it succeeded or not: the account is not what it was.
-        *self.account.lock().await = None;
         Ok(Receipt {
             request_id: request_id?,
         })

@@ -7,7 +7,7 @@
 )]
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use local_cloud::{Call, CallError, Deployment, LocalCloud, logical, workspace};
+use local_cloud::{Call, CallError, Deployment, FUNCTIONS, LocalCloud, logical, workspace};
 use serde_json::Value;
 
 /// The application with one function under test.
@@ -35,7 +35,7 @@ impl Stack {
         let logical = logical(function);
         // The other functions are deployed, too, and never run: any binary stands for theirs.
         let binary = local_cloud::function(function).unwrap();
-        let binaries = ["block-ip", "disable-access-key", "enforce-s3-encryption"].map(|name| (name, binary.as_path()));
+        let binaries = FUNCTIONS.map(|name| (name, binary.as_path()));
         let mode = format!("{logical}Mode");
         let mut all = vec![(mode.as_str(), "enforce"), ("LedgerDeletionProtection", "false")];
         all.extend(parameters);

@@ -6,15 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use local_cloud::{Call, Deployment, LocalCloud, Service, logical};
+use local_cloud::{Call, Deployment, FUNCTIONS, LocalCloud, Service, logical};
 use serde_json::{Value, json};
 
 use crate::screen;
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// The functions, as their binaries and sample folders are named.
-pub const FUNCTIONS: [&str; 3] = ["block-ip", "disable-access-key", "enforce-s3-encryption"];
 
 /// The stack's name.
 pub const STACK: &str = "securecart";
