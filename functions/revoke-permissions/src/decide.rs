@@ -179,14 +179,38 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
     }
 }
 
+/// What was revoked, and whom it reaches.
 fn revoked(target: &Target, change: &Revocation) -> Reason {
-    Reason::new("revoked", format!("{target} revoked{}", told(&change.reaches)))
+    let place = &change.place;
+    let text = match (target, place) {
+        (Target::At(_, Demand::TheWhole), Place::Attached(bearer, arn)) => format!("{arn} is off {bearer}"),
+        (Target::At(_, Demand::Unused(_)), Place::Attached(bearer, arn)) => match &change.after {
+            Some(_) => format!(
+                "{arn} is off {bearer}, which has what it uses of it inline, as {}",
+                replacement(arn.name())
+            ),
+            None => format!("{arn}, of which {bearer} uses nothing, is off it"),
+        },
+        (Target::At(_, Demand::UnusedRole), Place::Inline(bearer, _)) => {
+            format!("{bearer}, which nobody uses, is denied everything by {QUARANTINE}")
+        }
+        (Target::At(_, demand @ Demand::Outsiders(_)), _) => format!("{place} does not let {demand} in any more"),
+        (Target::At(_, Demand::Unused(_)), _) => format!("what nobody uses is out of {place}"),
+        (Target::At(_, demand), _) => match &change.after {
+            Some(_) => format!("{place} grants no {demand} any more"),
+            None => format!("{place}, which granted {demand}, is deleted"),
+        },
+        (other, _) => format!("{other} revoked"),
+    };
+    Reason::new("revoked", format!("{text}{}", told(change)))
 }
 
-/// Whom a change reaches, for the reader.
-fn told(reaches: &[String]) -> String {
-    match reaches {
+/// Whom a change reaches, for the reader: those who have the policy, and the members of groups among them.
+fn told(change: &Revocation) -> String {
+    let bearer = change.place.bearer().map(ToString::to_string);
+    match change.reaches.as_slice() {
         [] => String::new(),
+        [one] if Some(one) == bearer.as_ref() => String::new(),
         [one] => format!("; it reaches {one}"),
         more => format!("; it reaches {}: {}", more.len(), more.join(", ")),
     }

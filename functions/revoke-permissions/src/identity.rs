@@ -201,7 +201,7 @@ impl fmt::Display for Demand {
         match self {
             Self::Administration => f.write_str("administration"),
             Self::FullAccess => f.write_str("full access"),
-            Self::BlockedActions => f.write_str("blocked actions"),
+            Self::BlockedActions => f.write_str("decryption with every key"),
             Self::TheWhole => f.write_str("blocked policy"),
             Self::Unused(_) => f.write_str("unused permissions"),
             Self::UnusedRole => f.write_str("unused role"),

@@ -150,9 +150,9 @@ async fn inline_policies_are_rewritten_or_deleted_and_each_is_told_by_itself() {
     assert_eq!(
         outcomes,
         [
-            "role/reports inline policy a (blocked actions) Remediated revoked",
-            "role/reports inline policy b (blocked actions) Remediated revoked",
-            "role/reports inline policy c (blocked actions) AlreadyInPlace in-order",
+            "role/reports inline policy a (decryption with every key) Remediated revoked",
+            "role/reports inline policy b (decryption with every key) Remediated revoked",
+            "role/reports inline policy c (decryption with every key) AlreadyInPlace in-order",
         ]
     );
     let now = world.aws.get(&reports).inline;
@@ -923,7 +923,10 @@ async fn a_policy_that_would_become_too_long_is_escalated() {
     let text = policy(&json!(statements));
     let kms = world.aws.policy("kms", &text);
     let (outcomes, summary) = deliver(&world.instance(), &world, &about("KMS.1", "a", &kms)).await;
-    assert_eq!(outcomes, ["policy/kms (blocked actions) Escalated policy-too-large"]);
+    assert_eq!(
+        outcomes,
+        ["policy/kms (decryption with every key) Escalated policy-too-large"]
+    );
     assert!(why(&summary).contains("AWS takes 6144"), "{}", why(&summary));
 }
 
