@@ -1,0 +1,148 @@
+//! The engine holds a change back that would grant more, whatever the remediation has decided.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use remediation::{
+    Approved, Claim, Receipt, Remediation, View,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{Engine, Policy},
+    failure::Failure,
+    finding::Finding,
+    intake::{self, Invocation},
+    ledger::{Image, MemoryLedger, Status},
+    outcome::{Outcome, Reason},
+    plan::{Decision, Plan, Step},
+    policy::Narrowed,
+    report::Silent,
+    settings::Mode,
+};
+use serde_json::{Value, json};
+use testkit::{TokioClock, events};
+
+const BEFORE: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
+const WIDER: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+const NARROWER: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::a"}}"#;
+
+/// A remediation that is wrong about one of its two targets.
+#[derive(Debug, Default)]
+struct Careless(Arc<AtomicUsize>);
+
+impl Remediation for Careless {
+    const NAME: &'static str = "careless";
+
+    type Target = String;
+    type Scope = String;
+    type State = bool;
+    type Change = String;
+    type Write = ();
+
+    fn claim(&self, _: &Finding) -> Claim<String> {
+        Claim::Targets(vec!["wider".to_owned(), "narrower".to_owned()])
+    }
+
+    fn guard(&self, _: &String) -> Option<Reason> {
+        None
+    }
+
+    fn scopes(&self, _: &String) -> Vec<String> {
+        vec!["scope".to_owned()]
+    }
+
+    async fn observe(&self, _: &String, _: &[&String]) -> Result<bool, Failure> {
+        Ok(self.0.load(Ordering::SeqCst) > 0)
+    }
+
+    fn decide(&self, view: &View<'_, Self>) -> Plan<String, ()> {
+        let decision = |target: &str| {
+            let text = if target == "wider" { WIDER } else { NARROWER };
+            let reason = Reason::new("changed", target);
+            if *view.state {
+                Decision::InPlace(reason)
+            } else {
+                Decision::Act(Step::Make(text.to_owned()), reason)
+            }
+        };
+        Plan {
+            decisions: view.requests.iter().map(|request| decision(request.target)).collect(),
+            upkeep: Vec::new(),
+            write: (!view.state).then_some(()),
+            gauges: Vec::new(),
+        }
+    }
+
+    fn oversteps(&self, change: &String) -> Option<Reason> {
+        Narrowed::prove(Some(BEFORE), Some(change)).err().map(Reason::from)
+    }
+
+    async fn apply(&self, _: &String, _: &Approved<()>) -> Result<Receipt, Failure> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Receipt::default())
+    }
+
+    fn image(&self, _: &String, _: &String) -> Image {
+        let none = || Value::Null;
+        Image {
+            before: none(),
+            after: none(),
+            inverse: none(),
+        }
+    }
+
+    fn hold_after_undo(&self, _: &String, _: Timestamp) -> Option<Timestamp> {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
+    let clock = TokioClock::starting_at(Timestamp::from_timestamp(1_790_000_000, 0).unwrap());
+    let (ledger, writes) = (Arc::new(MemoryLedger::default()), Arc::new(AtomicUsize::new(0)));
+    let engine = Engine {
+        remediation: Careless(Arc::clone(&writes)),
+        ledger: Arc::clone(&ledger),
+        reporter: Silent,
+        clock,
+        policy: Policy {
+            mode: Mode::Enforce,
+            allow_samples: false,
+            account: None,
+        },
+    };
+    let attack = events::Attack {
+        id: "a",
+        seen: clock.now(),
+        address: "198.51.100.23",
+        severity: 2.0,
+    };
+    let Invocation::Event(intake) = intake::read(&events::brute_force(&attack).to_string()).unwrap() else {
+        panic!("not an event")
+    };
+    let deadline = Deadline::after(Duration::from_secs(60), clock.now());
+    let summary = engine.event(intake, deadline).await;
+    let outcome = |target: &str| {
+        let report = summary.outcomes.iter().find(|report| report.target == target);
+        report.unwrap().outcome.clone()
+    };
+    let Outcome::Escalated(why) = outcome("wider") else {
+        panic!("{summary:?}")
+    };
+    assert_eq!(why.code, "unproven");
+    assert!(matches!(outcome("narrower"), Outcome::Remediated(_)), "{summary:?}");
+    assert_eq!(writes.load(Ordering::SeqCst), 1, "the write without it");
+    let records = ledger.records();
+    let of = |target: &str| records.iter().find(|record| record.target == json!(target)).unwrap();
+    assert!(matches!(of("wider").status, Status::Settled(Outcome::Escalated(_))));
+    assert_eq!(of("wider").change, None, "there is nothing to undo");
+}
