@@ -267,6 +267,18 @@ impl Situation<'_> {
                     self.account_id,
                 ) {
                     Ok(Trimmed::To(wanted)) => wanted,
+                    // Whether a policy should be inline at all is another question.
+                    Ok(Trimmed::Clean)
+                        if matches!((self.place, demand), (Place::Inline(..), Demand::Administration)) =>
+                    {
+                        let text = format!(
+                            "{} grants no administration: whether it should be inline is for a person",
+                            self.place
+                        );
+                        return Err(self
+                            .revoked(target)
+                            .map_or_else(|| Against::decline("not-administration", text), Against::InPlace));
+                    }
                     Ok(Trimmed::Clean) => return in_place(format!("{target}: nothing of it is granted")),
                     Ok(Trimmed::ByHand(code, why)) => {
                         return Err(Against::escalate(code, format!("{}: {why}", self.place)));
@@ -383,6 +395,11 @@ impl Situation<'_> {
             && (arn.name().contains("Quarantine") || arn.name() == "AWSDenyAll")
         {
             return Err(Against::decline("quarantine", format!("{arn} contains an incident")));
+        }
+        if let Place::Bucket(bucket) = place
+            && self.limits.exempts_name(&format!("bucket/{bucket}"))
+        {
+            return Err(Against::decline("exempt", format!("{place} is exempt by its name")));
         }
         let reached = account.reached(place);
         self.may_be_reached(&reached)?;

@@ -28,7 +28,7 @@ pub struct Settings {
 /// What never changes, and how far a change may reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Users, roles, groups and policies that are left as they are.
+    /// Users, roles, groups, policies and buckets that are left as they are.
     pub exempt: Vec<Exemption>,
     /// Users and roles with one of these tags are left as they are: a key, and maybe its value.
     pub exempt_tags: Vec<(String, Option<String>)>,
@@ -55,8 +55,8 @@ impl Default for Limits {
     }
 }
 
-/// Who or what is exempt: `user/NAME`, `role/PATH/NAME`, `group/NAME`, `policy/PATH/NAME`, with `*` for any text, or an ARN of
-/// such a form.
+/// Who or what is exempt: `user/NAME`, `role/PATH/NAME`, `group/NAME`, `policy/PATH/NAME`, `bucket/NAME`, with `*` for any
+/// text, or an ARN of such a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exemption(String);
 
@@ -67,13 +67,13 @@ impl Exemption {
             None => text,
         };
         let is_valid = resource.split_once('/').is_some_and(|(kind, name)| {
-            matches!(kind, "user" | "role" | "group" | "policy")
+            matches!(kind, "user" | "role" | "group" | "policy" | "bucket")
                 && !name.is_empty()
                 && !name.contains(char::is_whitespace)
         });
         is_valid
             .then(|| Self(resource.to_ascii_lowercase()))
-            .ok_or("expected user/NAME, role/NAME, group/NAME or policy/NAME, with its path if it has one")
+            .ok_or("expected user/NAME, role/NAME, group/NAME, policy/NAME or bucket/NAME, with its path if it has one")
     }
 
     fn covers(&self, resource: &str) -> bool {
@@ -84,12 +84,7 @@ impl Exemption {
 impl Limits {
     /// Why this user, role or group is left as it is.
     pub(crate) fn exempts(&self, holder: &Holder) -> Option<String> {
-        let names = [holder.with_path(), holder.bearer.to_string()];
-        let by_name = self
-            .exempt
-            .iter()
-            .any(|exempt| names.iter().any(|name| exempt.covers(name)));
-        if by_name {
+        if self.exempts_name(&holder.with_path()) || self.exempts_name(&holder.bearer.to_string()) {
             return Some(format!("{} is exempt by its name", holder.bearer));
         }
         let is_tagged = |(key, value): &&(String, Option<String>)| {
@@ -102,10 +97,12 @@ impl Limits {
 
     /// Whether this managed policy is left as it is.
     pub(crate) fn exempts_policy(&self, arn: &PolicyArn) -> bool {
-        let names = [arn.to_string(), format!("policy/{}", arn.name())];
-        self.exempt
-            .iter()
-            .any(|exempt| names.iter().any(|name| exempt.covers(name)))
+        self.exempts_name(&arn.to_string()) || self.exempts_name(&format!("policy/{}", arn.name()))
+    }
+
+    /// Whether what is called so is left as it is.
+    pub(crate) fn exempts_name(&self, name: &str) -> bool {
+        self.exempt.iter().any(|exempt| exempt.covers(name))
     }
 }
 

@@ -532,6 +532,14 @@ async fn an_outsider_is_taken_out_of_a_bucket_policy() {
         Some(policy(&json!([read(json!({ "AWS": ACCOUNT }))])))
     );
 
+    let kept = world.instance_with(&[("EXEMPT", "bucket/export*")]);
+    let open = policy(&json!([read(json!("*"))]));
+    world
+        .aws
+        .change(|directory| drop(directory.buckets.insert("exports".to_owned(), Some(open))));
+    let (outcomes, _) = deliver(&kept, &world, &event("i", &json!({ "AWS": "*" }), true)).await;
+    assert_eq!(outcomes, ["bucket/exports (*) Declined exempt"]);
+
     world.aws.change(|directory| directory.buckets.clear());
     let (outcomes, _) = deliver(
         &world.instance(),
