@@ -255,6 +255,9 @@ impl Situation<'_> {
                 Ok(()) => Some(quarantine()),
                 Err(decision) => return Err(decision),
             },
+            Demand::Outsiders(outsiders) if outsiders.iter().all(|outsider| self.trusts(&outsider.id)) => {
+                return Err(Against::decline("trusted", format!("{demand} is trusted by a setting")));
+            }
             Demand::Administration | Demand::FullAccess | Demand::BlockedActions | Demand::Outsiders(_) => {
                 let Some(text) = text else {
                     return in_place(format!("{}: there is no policy", self.place));
@@ -315,15 +318,17 @@ impl Situation<'_> {
     fn kept(&self, demand: &Demand) -> Demand {
         match demand {
             Demand::Outsiders(outsiders) => {
-                let is_trusted = |id: &str| {
-                    let account = id.split(':').nth(4).unwrap_or(id);
-                    self.limits.trusted.iter().any(|trusted| trusted.as_str() == account)
-                };
-                let left = outsiders.iter().filter(|outsider| !is_trusted(&outsider.id));
+                let left = outsiders.iter().filter(|outsider| !self.trusts(&outsider.id));
                 Demand::Outsiders(left.cloned().collect())
             }
             other => other.clone(),
         }
+    }
+
+    /// Whether settings trust the account of this principal.
+    fn trusts(&self, principal: &str) -> bool {
+        let account = principal.split(':').nth(4).unwrap_or(principal);
+        self.limits.trusted.iter().any(|trusted| trusted.as_str() == account)
     }
 
     fn form(&self) -> Form {
@@ -390,6 +395,11 @@ impl Situation<'_> {
         let account = &found.account;
         if let Place::Managed(arn) = place {
             self.may_be_edited(account, arn)?;
+        }
+        if let Place::Attached(_, arn) = place
+            && self.limits.exempts_policy(arn)
+        {
+            return Err(Against::decline("exempt", format!("{arn} is exempt by its name")));
         }
         if let Place::Attached(_, arn) = place
             && (arn.name().contains("Quarantine") || arn.name() == "AWSDenyAll")

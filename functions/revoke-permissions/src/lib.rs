@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use remediation::{
     Approved, Claim, Pace, Receipt, Remediation, Resolution, View,
     clock::Timestamp,
-    failure::Failure,
+    failure::{Class, Failure},
     finding::Finding,
     ledger::Image,
     outcome::Reason,
@@ -174,7 +174,7 @@ impl<P: Policies> RevokePermissions<P> {
                 None => return Ok(None),
             },
             Place::Attached(bearer, arn) => match account.holder(bearer) {
-                Some(holder) if holder.attached.contains(arn) => (self.text_of(&account, arn).await?, true),
+                Some(holder) if holder.attached.contains(arn) => (Some(self.text_of(&account, arn).await?), true),
                 Some(holder) => (holder.inline.get(&decide::replacement(arn.name())).cloned(), false),
                 None => return Ok(None),
             },
@@ -187,11 +187,20 @@ impl<P: Policies> RevokePermissions<P> {
         }))
     }
 
-    async fn text_of(&self, account: &Account, arn: &PolicyArn) -> Result<Option<String>, Failure> {
-        match account.policy(arn).and_then(Policy::default_version) {
-            Some(version) => Ok(Some(version.document.clone())),
-            None => self.policies.aws_managed(arn).await,
+    /// What an attached policy says. One that is attached and not there is just going: it is looked at again.
+    async fn text_of(&self, account: &Account, arn: &PolicyArn) -> Result<String, Failure> {
+        if let Some(version) = account.policy(arn).and_then(Policy::default_version) {
+            return Ok(version.document.clone());
         }
+        let gone = || {
+            Failure::new(
+                Class::Conflict,
+                "iam:GetPolicy",
+                "NoSuchEntity",
+                format!("{arn} is not there"),
+            )
+        };
+        self.policies.aws_managed(arn).await?.ok_or_else(gone)
     }
 }
 

@@ -181,7 +181,20 @@ fn unused(
             return Resolution::Targets(vec![beyond(holder.bearer.to_string(), "no-recommendation", advice)]);
         }
     };
-    let targets: Vec<_> = steps.iter().map(|advice| advised(account, holder, advice)).collect();
+    let targets: Vec<_> = one_each(&steps)
+        .into_iter()
+        .map(|advice| match advice {
+            Ok(advice) => advised(account, holder, advice),
+            Err(policy) => beyond(
+                holder.bearer.to_string(),
+                "several-policies",
+                format!(
+                    "IAM Access Analyzer recommends several policies in the place of {policy}: look at the finding {}",
+                    analysis.finding
+                ),
+            ),
+        })
+        .collect();
     if targets.is_empty() {
         return declined(
             "nothing-unused",
@@ -189,6 +202,25 @@ fn unused(
         );
     }
     Resolution::Targets(targets)
+}
+
+/// What is recommended for each policy. Its replacement may come together with the step that detaches it, which then is part of
+/// the replacement; two replacements of one policy are more than this function can weigh.
+fn one_each(steps: &[Advice]) -> Vec<Result<&Advice, &str>> {
+    let mut policies: Vec<&str> = steps.iter().map(|advice| advice.policy.as_str()).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let of_policy = |policy: &str| -> Vec<&Advice> { steps.iter().filter(|advice| advice.policy == policy).collect() };
+    let chosen = policies.into_iter().filter_map(|policy| {
+        let all = of_policy(policy);
+        let mut replacing = all.iter().filter(|advice| advice.document.is_some());
+        match (replacing.next(), replacing.next()) {
+            (Some(_), Some(_)) => Some(Err(policy)),
+            (Some(advice), None) => Some(Ok(*advice)),
+            (None, _) => all.first().map(|advice| Ok(*advice)),
+        }
+    });
+    chosen.collect()
 }
 
 fn advised(account: &Account, holder: &Holder, advice: &Advice) -> Target {

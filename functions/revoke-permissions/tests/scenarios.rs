@@ -395,6 +395,32 @@ async fn a_recommendation_that_is_stale_or_grants_more_is_not_applied() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_replacement_comes_with_its_detachment_and_several_are_for_a_person() {
+    let less = policy(&json!([allow("s3:GetObject", "*")]));
+    for (second, expected) in [
+        (None, "policy/orders (unused permissions) Remediated revoked"),
+        (
+            Some(&less),
+            "role/orders-api (several-policies) Escalated several-policies",
+        ),
+    ] {
+        let world = World::new();
+        let orders = world.aws.policy("orders", &policy(&json!([allow("s3:*", "*")])));
+        world
+            .aws
+            .holder(Kind::Role, "orders-api", |role| role.attached.push(orders.clone()));
+        let steps = vec![
+            advice(&world, orders.as_str(), second.map(String::as_str)),
+            advice(&world, orders.as_str(), Some(&less)),
+        ];
+        recommends(&world, "f", steps);
+        let event = unused("UnusedPermission", "f", "AWS::IAM::Role", API);
+        let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+        assert_eq!(outcomes, [expected]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_recommendation_that_is_never_ready_fails_and_comes_again() {
     let world = World::new();
     world.aws.holder(Kind::Role, "orders-api", |_| {});
@@ -491,10 +517,7 @@ async fn an_outsider_is_taken_out_of_a_trust_policy() {
         let trusting = world.instance_with(&[("TRUSTED_ACCOUNTS", PARTNER)]);
         let event = external("g", "AWS::IAM::Role", role, &json!({ "AWS": PARTNER }), false);
         let (outcomes, _) = deliver(&trusting, &world, &event).await;
-        assert_eq!(
-            outcomes,
-            ["role/partner trust policy (999988887777) AlreadyInPlace in-order"]
-        );
+        assert_eq!(outcomes, ["role/partner trust policy (999988887777) Declined trusted"]);
     }
 }
 
