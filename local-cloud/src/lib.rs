@@ -26,6 +26,7 @@ pub use aws::{CallError, Service};
 pub use boto3::Call;
 pub use build::{FUNCTIONS, function, logical, workspace};
 pub use extension::{Extension, RecordedCall};
+pub use python::environment;
 pub use stack::{Deployment, Resource};
 
 /// The Region of everything that does not say another.
@@ -62,6 +63,11 @@ impl LocalCloud {
     /// Where AWS WAF and Security Hub are: moto with our extension.
     pub fn waf_endpoint(&self) -> &str {
         &self.emulators.waf_endpoint
+    }
+
+    /// The Python that has the emulators, moto's data among them.
+    pub fn python(&self) -> &Path {
+        &self.emulators.python
     }
 
     /// Where the emulators' logs are.

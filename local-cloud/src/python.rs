@@ -27,7 +27,7 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn emulators(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     Ok(environment(
         "venv",
-        "requirements.txt",
+        &folder().join("requirements.txt"),
         "installing the AWS emulators, once",
         progress,
     )?
@@ -38,17 +38,21 @@ pub(crate) fn emulators(progress: &dyn Fn(&str)) -> Result<PathBuf> {
 pub(crate) fn cargo_lambda(progress: &dyn Fn(&str)) -> Result<PathBuf> {
     let environment = environment(
         "cargo-lambda",
-        "cargo-lambda.txt",
+        &folder().join("cargo-lambda.txt"),
         "installing cargo-lambda, once",
         progress,
     )?;
     Ok(environment.join("bin/cargo-lambda"))
 }
 
-/// A virtual environment with exactly these requirements. Processes that want it at the same time wait for the first.
-fn environment(name: &str, requirements: &str, what: &str, progress: &dyn Fn(&str)) -> Result<PathBuf> {
-    let (environment, requirements) = (target().join(name), folder().join(requirements));
-    let wanted = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+/// A virtual environment with exactly these requirements, below `target/local-cloud`. Processes that want it at the same time
+/// wait for the first.
+///
+/// # Errors
+/// When Python is missing, or the requirements cannot be installed.
+pub fn environment(name: &str, requirements: &Path, what: &str, progress: &dyn Fn(&str)) -> Result<PathBuf> {
+    let environment = target().join(name);
+    let wanted = fs::read(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     fs::create_dir_all(target())?;
     let lock = File::create(target().join(format!("{name}.lock")))?;
     lock.lock()?;
