@@ -424,16 +424,20 @@ impl Situation<'_> {
             _ => None,
         };
         let version = policy.and_then(|policy| policy.default_version());
-        let displaced = policy.and_then(|policy| policy.in_the_way());
+        let in_the_way = policy.and_then(|policy| policy.in_the_way()).map(|version| Displaced {
+            version: version.id.clone(),
+            document: version.document.clone(),
+        });
+        // A version may have made room for a write that then failed.
+        let announced = self.standing.iter().map(|row| &row.change);
+        let mut announced = announced.filter(|change| change.before == before && change.after == after);
+        let displaced = in_the_way.or_else(|| announced.find_map(|change| change.displaced.clone()));
         Ok(Revocation {
             place: place.clone(),
             before,
             after,
             version: version.map(|version| version.id.clone()),
-            displaced: displaced.map(|version| Displaced {
-                version: version.id.clone(),
-                document: version.document.clone(),
-            }),
+            displaced,
             reaches: reached.iter().map(|holder| holder.bearer.to_string()).collect(),
         })
     }
@@ -620,7 +624,12 @@ impl Situation<'_> {
         };
         let text = found.text.as_deref();
         let is_before = match place {
-            Place::Attached(..) => found.attached,
+            // Half-way, what took the policy's place is still there.
+            Place::Attached(bearer, arn) => {
+                let holder = found.account.holder(bearer);
+                let is_replaced = holder.is_some_and(|holder| holder.inline.contains_key(&replacement(arn.name())));
+                found.attached && !(is_replaced && change.after.is_some())
+            }
             _ => says_the_same(text, change.before.as_deref()),
         };
         if let Phase::Held(_) = row.phase {
@@ -633,7 +642,7 @@ impl Situation<'_> {
         let reason = Reason::new("restored", format!("an operator gave {place} back as it was"));
         if is_before {
             Decision::InPlace(reason)
-        } else if says_the_same(text, change.after.as_deref()) {
+        } else if found.attached || says_the_same(text, change.after.as_deref()) {
             Decision::Act(Step::Revert(change.clone()), reason)
         } else {
             let what = match &change.after {

@@ -617,6 +617,51 @@ async fn the_oldest_version_makes_room_and_is_kept_in_the_ledger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_that_made_room_for_a_write_that_failed_stays_in_the_ledger() {
+    let world = World::new();
+    let legacy = world.aws.policy("legacy", MIXED);
+    world.aws.change(|directory| {
+        let versions = ["v1", "v2", "v3", "v4"].map(|id| version(id, false, REST));
+        let policy = &mut directory.account.policies[0];
+        policy.versions = versions.into_iter().chain([version("v5", true, MIXED)]).collect();
+    });
+    let event = about("IAM.1", "a", &legacy);
+    world.aws.faults.plan([Fault::Denied]);
+    deliver(&world.instance(), &world, &event).await;
+    world
+        .aws
+        .change(|directory| drop(directory.account.policies[0].versions.remove(0)));
+    let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+    assert_eq!(outcomes, ["policy/legacy (administration) Remediated revoked"]);
+    let change = world.ledger.records()[0].change.clone().unwrap();
+    assert_eq!(change["displaced"], json!({ "version": "v1", "document": REST }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_stopped_half_way_takes_the_replacement_away() {
+    let world = World::new();
+    let shared = world.aws.policy("shared", &policy(&json!([allow("sqs:*", "*")])));
+    let api = world
+        .aws
+        .holder(Kind::Role, "orders-api", |role| role.attached = vec![shared.clone()]);
+    world
+        .aws
+        .holder(Kind::Role, "other", |role| role.attached = vec![shared.clone()]);
+    let less = policy(&json!([allow("sqs:SendMessage", "*")]));
+    recommends(&world, "f", vec![advice(&world, shared.as_str(), Some(&less))]);
+    deliver(
+        &world.instance(),
+        &world,
+        &unused("UnusedPermission", "f", "AWS::IAM::Role", API),
+    )
+    .await;
+    world.aws.edit(&api, |role| role.attached.push(shared.clone()));
+    undo(&world, "shared").await;
+    let now = world.aws.get(&api);
+    assert_eq!((now.attached, now.inline.len()), (vec![shared], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_rules_about_one_policy_are_one_change_and_later_ones_are_undone_first() {
     let world = World::new();
     let text = policy(&json!([

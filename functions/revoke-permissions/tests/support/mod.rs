@@ -355,7 +355,9 @@ impl Directory {
                 replacement,
             } => {
                 let holder = holder_mut(self, bearer).ok_or_else(gone)?;
-                holder.attached.push(policy.clone());
+                if !holder.attached.contains(policy) {
+                    holder.attached.push(policy.clone());
+                }
                 if let Some(name) = replacement {
                     holder.inline.remove(name);
                 }
