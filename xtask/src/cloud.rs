@@ -30,6 +30,7 @@ pub fn hold() -> Result<()> {
         .collect();
     lines.push("MODE=enforce".to_owned());
     lines.push(format!("ACCOUNT_ID={}", local_cloud::ACCOUNT));
+    lines.push("BLOCKED_POLICIES=arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
     lines.push(format!("LEDGER_TABLE={}", stage.output("LedgerTableName")?));
     lines.push(format!("BLOCK_IPV4_SETS={}", stage.output("RegionalIPv4SetRef")?));
     lines.push(format!("BLOCK_IPV6_SETS={}", stage.output("RegionalIPv6SetRef")?));
@@ -45,20 +46,30 @@ pub fn hold() -> Result<()> {
     Ok(())
 }
 
-/// Deploys what `sam build` has built, with `sam deploy`.
+/// Deploys what `sam build` has built, with `sam deploy`. A function that it was not told to build runs as a development build.
 pub fn sam_deploy(template: &str, architecture: &str) -> Result<()> {
     let cloud = LocalCloud::start(&screen::progress)?;
     let template = Path::new(template);
     let built = template.parent().context("the template lies in the build folder")?;
-    let binaries = FUNCTIONS.map(|name| (name, built.join(format!("{}Function/bootstrap", logical(name)))));
-    for (_, binary) in &binaries {
-        ensure!(
-            binary.exists(),
-            "{} is not there: run sam build first",
-            binary.display()
-        );
+    let mut binaries = Vec::new();
+    for name in FUNCTIONS {
+        let binary = built.join(format!("{}Function/bootstrap", logical(name)));
+        let is_built = binary.exists();
+        binaries.push((
+            name,
+            is_built,
+            if is_built { binary } else { local_cloud::function(name)? },
+        ));
     }
-    let binaries = binaries.each_ref().map(|(name, binary)| (*name, binary.as_path()));
+    ensure!(
+        binaries.iter().any(|(_, is_built, _)| *is_built),
+        "nothing is built in {}: run sam build first",
+        built.display()
+    );
+    let binaries: Vec<_> = binaries
+        .iter()
+        .map(|(name, _, binary)| (*name, binary.as_path()))
+        .collect();
     let prepared = built.join("local.yaml");
     let parameters = [("Architecture", architecture), ("LedgerDeletionProtection", "false")];
     cloud.prepare(template, STACK, &binaries, &parameters, &prepared)?;
