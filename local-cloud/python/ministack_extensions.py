@@ -6,15 +6,19 @@ enforces them. A call that wants to be seen as plain HTTP says so with the heade
 IAM gives out ids and dates by itself, and nothing ages in a test. Control, unsigned, for users, roles, groups and policies that exist:
     POST /securecart-extension/iam   {"users": [{"name", "id", "keys": [{"id", "created", "last_used"}]}],
                                       "roles": [{"name", "id", "created", "last_used"}], "groups": [{"name", "id"}],
-                                      "policies": [{"name", "id"}]}
+                                      "policies": [{"name", "id", "updated"}]}
 It sets unique ids and dates, and replaces a user's access keys. Times are RFC 3339; `last_used` is null, or left out, for what was never used.
 
-IAM: SetDefaultPolicyVersion is served here. GetAccountAuthorizationDetails is well-formed here, and tells of permissions boundaries, of a
-role's last use and of when a policy was last changed.
+IAM: SetDefaultPolicyVersion is served here, and so are all policies that AWS manages, as moto has them. Lists come in pages. A malformed
+trust policy is refused, and so is attaching a policy that does not exist. Calls are authorised on the group, role or user that they name,
+with its path. GetRole tells of a role's last use; GetAccountAuthorizationDetails of that, of permissions boundaries and of what GetPolicy
+tells.
 
-IAM Access Analyzer: GenerateFindingRecommendation and GetFindingRecommendation are served here, for findings that a control names, and are
-authorised as everything else is. The first answer is that the recommendation is still being made.
-    POST /securecart-extension/access-analyzer   {"findings": [{"id", "resource", "steps": [{"action", "policy", "document", "updated"}]}]}
+IAM Access Analyzer: GetFindingV2, GenerateFindingRecommendation and GetFindingRecommendation are served here, for findings that a control
+names, and are authorised as everything else is. The first answer is that the recommendation is still being made. `analyzer` may be left
+out, and `finding` is what GetFindingV2 answers.
+    POST /securecart-extension/access-analyzer   {"findings": [{"id", "analyzer", "resource", "finding",
+                                                               "steps": [{"action", "policy", "document", "updated"}]}]}
 """
 
 from __future__ import annotations
@@ -22,20 +26,33 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
 
 from ministack import app as ministack
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.services import iam
 
 CONTROL = "/securecart-extension/"
 ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
 NEVER_USED = "<Region>N/A</Region><ServiceName>N/A</ServiceName>"
+NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
+# IAM may give fewer than it was asked for. Short pages, so that every reader is seen to turn them.
+DETAILS_PER_PAGE = 10
+STEPS_PER_PAGE = 2
+Handler = Callable[[Any], Any]
 
 _serve = ministack.app
+_resource_arn = iam_actions.extract_resource_arn
+_role_xml = iam._role_xml
 _last_used = iam._IAM_HANDLERS["GetAccessKeyLastUsed"]
 _account_details = iam._IAM_HANDLERS["GetAccountAuthorizationDetails"]
+_trust = iam._IAM_HANDLERS["UpdateAssumeRolePolicy"]
+
+ElementTree.register_namespace("", NAMESPACE)
 
 
 def last_used(parameters: Any) -> Any:
@@ -46,6 +63,15 @@ def last_used(parameters: Any) -> Any:
         shown = f"<LastUsedDate>{used}</LastUsedDate><Region>us-east-1</Region><ServiceName>s3</ServiceName>"
         body = body.replace(NEVER_USED.encode(), shown.encode())
     return status, headers, body
+
+
+def resource_arn(service: str, *request: Any) -> str:
+    """ministack leaves out paths, and takes the policy for the resource when one is attached to a group."""
+    named = {"GroupName": iam._groups, "RoleName": iam._roles, "UserName": iam._users} if service == "iam" else {}
+    for parameter, known in named.items():
+        if found := known.get(iam._p(request[4], parameter)):
+            return found["Arn"]
+    return _resource_arn(service, *request)
 
 
 def default_version(parameters: Any) -> Any:
@@ -60,28 +86,106 @@ def default_version(parameters: Any) -> Any:
     return iam._xml(200, "SetDefaultPolicyVersionResponse", "", ns="iam")
 
 
+@lru_cache(maxsize=1)
+def managed_by_aws() -> dict[str, Any]:
+    from moto.iam.aws_managed_policies import aws_managed_policies_data  # takes half a second, and is seldom needed
+
+    return json.loads(aws_managed_policies_data)
+
+
+def aws_managed(arn: str) -> dict[str, Any] | None:
+    """ministack has a few of the policies that AWS manages, and asks this for the others."""
+    name = arn.rsplit("/", 1)[-1]
+    known = managed_by_aws().get(name)
+    if known is None or arn != f"arn:aws:iam::aws:policy{known['Path']}{name}":
+        return None
+    policy = iam._make_aws_managed_record(known["Path"][1:] + name, json.dumps(known["Document"]))
+    version, dates = known["DefaultVersionId"], {date: known[date] for date in ("CreateDate", "UpdateDate")}
+    policy |= dates | {"DefaultVersionId": version}
+    policy["Versions"] = {version: policy["Versions"]["v1"] | {"VersionId": version, "CreateDate": dates["UpdateDate"]}}
+    iam._aws_managed_policies[arn] = policy
+    return policy
+
+
+def attaching(handler: Handler) -> Handler:
+    """ministack attaches policies that do not exist."""
+
+    def attach(parameters: Any) -> Any:
+        arn = iam._p(parameters, "PolicyArn")
+        if not iam._policy_exists(arn):
+            return iam._error(404, "NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", ns="iam")
+        return handler(parameters)
+
+    return attach
+
+
+def malformed_trust(text: str) -> str | None:
+    try:
+        document = json.loads(text)
+        statements = document["Statement"]
+        statements = [statements] if isinstance(statements, dict) else statements
+        if any("Resource" in statement or "NotResource" in statement for statement in statements):
+            return "Has prohibited field Resource"
+        if not all("Principal" in statement for statement in statements):
+            return "Missing required field Principal"
+        everywhere = [statement | {"Resource": "*"} for statement in statements]
+    except (KeyError, TypeError, ValueError):
+        return "This policy contains invalid Json"
+    return iam_evaluator.validate_policy_document(document | {"Statement": everywhere})
+
+
+def trust(parameters: Any) -> Any:
+    """ministack takes any text for a trust policy."""
+    malformed = malformed_trust(iam._p(parameters, "PolicyDocument"))
+    if malformed and iam._p(parameters, "RoleName") in iam._roles:
+        return iam._error(400, "MalformedPolicyDocument", malformed, ns="iam")
+    return _trust(parameters)
+
+
+def role_xml(name: str, boundary: bool = True) -> str:
+    """ministack keeps no account of the use of roles. Lists of roles tell neither of it nor of a boundary."""
+    used = iam._roles[name].get("LastUsedDate")
+    if not boundary or not used:
+        return _role_xml(name, boundary)
+    return f"{_role_xml(name, boundary)}<RoleLastUsed><LastUsedDate>{used}</LastUsedDate><Region>us-east-1</Region></RoleLastUsed>"
+
+
 def account_details(parameters: Any) -> Any:
-    """ministack ends the result with the tag of the response, and leaves out what it knows."""
+    """ministack leaves out much of what it knows."""
     status, headers, body = _account_details(parameters)
-    text = body.decode()
-    end = "</GetAccountAuthorizationDetailsResponse>"
-    text = text.replace(f"<IsTruncated>false</IsTruncated>{end}", "<IsTruncated>false</IsTruncated></GetAccountAuthorizationDetailsResult>")
-    bearers = {bearer["Arn"]: bearer for known in (iam._users, iam._roles) for bearer in known.values()}
+    answer = ElementTree.fromstring(body)
 
-    def with_more(match: re.Match[str]) -> str:
-        bearer, more = bearers[match[1]], ""
-        if boundary := bearer.get("PermissionsBoundary"):
-            kind = "<PermissionsBoundaryType>PermissionsBoundaryPolicy</PermissionsBoundaryType>"
-            more += f"<PermissionsBoundary>{kind}<PermissionsBoundaryArn>{boundary}</PermissionsBoundaryArn></PermissionsBoundary>"
-        if used := bearer.get("LastUsedDate"):
-            more += f"<RoleLastUsed><LastUsedDate>{used}</LastUsedDate><Region>us-east-1</Region></RoleLastUsed>"
-        return match[0] + more
+    def complete(kind: str, key: str, describe: Callable[[str], str], *wanted: str) -> None:
+        for member in answer.iterfind(f"*/{{*}}{kind}/{{*}}member"):
+            told = ElementTree.fromstring(f'<told xmlns="{NAMESPACE}">{describe(member.findtext(f"{{*}}{key}"))}</told>')
+            member.extend(part for part in told if part.tag.removeprefix(f"{{{NAMESPACE}}}") in wanted)
 
-    text = re.sub(r"<Arn>(arn:[^<]*:(?:user|role)/[^<]*)</Arn>(?=<Path>)", with_more, text)
-    for arn, policy in iam._policies.items():
-        updated = policy.get("UpdateDate", policy["CreateDate"])
-        text = text.replace(f"<Arn>{arn}</Arn><Path>", f"<Arn>{arn}</Arn><UpdateDate>{updated}</UpdateDate><Path>")
-    return status, headers, text.encode()
+    counts = ("AttachmentCount", "PermissionsBoundaryUsageCount", "IsAttachable")
+    complete("UserDetailList", "UserName", iam._user_xml, "PermissionsBoundary")
+    complete("RoleDetailList", "RoleName", role_xml, "PermissionsBoundary", "RoleLastUsed")
+    complete("Policies", "Arn", iam._managed_policy_xml, *counts, "CreateDate", "UpdateDate", "Description")
+    return status, headers, ElementTree.tostring(answer)
+
+
+def paged(handler: Handler, at_most: int = 1000) -> Handler:
+    """ministack gives everything in one page."""
+
+    def page(parameters: Any) -> Any:
+        status, headers, body = handler(parameters)
+        if status != 200:
+            return status, headers, body
+        answer = ElementTree.fromstring(body)
+        start, size = int(iam._p(parameters, "Marker", "0")), int(iam._p(parameters, "MaxItems", "100"))
+        end = start + min(size, at_most)
+        members = [(part, member) for part in answer[0] for member in part.findall("{*}member")]
+        for part, member in members[:start] + members[end:]:
+            part.remove(member)
+        if len(members) > end:
+            answer[0].find("{*}IsTruncated").text = "true"
+            ElementTree.SubElement(answer[0], f"{{{NAMESPACE}}}Marker").text = str(end)
+        return status, headers, ElementTree.tostring(answer)
+
+    return page
 
 
 def seed(wanted: dict[str, Any]) -> None:
@@ -107,44 +211,64 @@ def seed(wanted: dict[str, Any]) -> None:
         iam._groups._data[(ACCOUNT, group["name"])]["GroupId"] = group["id"]
     for policy in wanted.get("policies", []):
         arn = f"arn:aws:iam::{ACCOUNT}:policy/{policy['name']}"
-        iam._policies._data[(ACCOUNT, arn)]["PolicyId"] = policy["id"]
+        known = iam._policies._data[(ACCOUNT, arn)]
+        known["PolicyId"], known["UpdateDate"] = policy["id"], policy.get("updated", known["UpdateDate"])
 
 
 # What IAM Access Analyzer knows: a finding's resource and steps, and how often it was asked since its recommendation was ordered.
 findings: dict[str, dict[str, Any]] = {}
 
 
+OPERATIONS = {
+    ("GET", "findingv2"): ("GetFindingV2", "GetFinding"),
+    ("POST", "recommendation"): ("GenerateFindingRecommendation", "GenerateFindingRecommendation"),
+    ("GET", "recommendation"): ("GetFindingRecommendation", "GetFindingRecommendation"),
+}
+
+
 def know(wanted: dict[str, Any]) -> None:
     for finding in wanted["findings"]:
-        findings[finding["id"]] = {"resource": finding["resource"], "steps": finding["steps"], "asked": None}
+        findings[finding["id"]] = {"resource": finding["resource"], "steps": finding["steps"], "asked": None} | finding
 
 
-def recommend(method: str, id: str, analyzer: str, credential: str) -> tuple[int, dict[str, Any]]:
-    operation = {"POST": "GenerateFindingRecommendation", "GET": "GetFindingRecommendation"}.get(method)
-    if operation is None:
-        return 400, {"__type": "ValidationException", "message": f"no such operation: {method}"}
+def analyze(method: str, path: str, query: dict[str, list[str]], credential: str) -> tuple[int, dict[str, Any]]:
+    kind, _, id = unquote(path[1:]).partition("/")
+    if (method, kind) not in OPERATIONS:
+        return 400, {"__type": "ValidationException", "message": f"no such operation: {method} {path}", "reason": "unknownOperation"}
+    operation, action = OPERATIONS[method, kind]
     key, _, region = credential.split("/")[:3]
-    denied = iam_evaluator.enforce(key, f"access-analyzer:{operation}", "access-analyzer", region, resource_arn=analyzer)
-    if denied:
-        return 403, {"__type": "AccessDeniedException", "message": f"not authorized to perform: access-analyzer:{operation} on {analyzer}"}
+    analyzer = query.get("analyzerArn", [""])[0]
+    if iam_evaluator.enforce(key, f"access-analyzer:{action}", "access-analyzer", region, resource_arn=analyzer):
+        return 403, {"__type": "AccessDeniedException", "message": f"not authorized to perform: access-analyzer:{action} on {analyzer}"}
     finding = findings.get(id)
-    if finding is None or (method == "GET" and finding["asked"] is None):
-        unknown = {"message": f"no recommendation of {id}", "resourceId": id, "resourceType": "FindingRecommendation"}
-        return 404, {"__type": "ResourceNotFoundException", **unknown}
-    if method == "POST":
+    if finding is None or finding.get("analyzer", analyzer) != analyzer or f":{region}:" not in analyzer:
+        finding = {}
+    if operation == "GenerateFindingRecommendation" and not finding:
+        return 400, {"__type": "ValidationException", "message": f"no finding {id} of {analyzer}", "reason": "other"}
+    if operation == "GenerateFindingRecommendation":
         finding["asked"] = 0
         return 200, {}
+    if finding.get("finding" if operation == "GetFindingV2" else "asked") is None:
+        unknown = {"message": f"{operation} of {id}: there is none", "resourceId": id, "resourceType": "Finding"}
+        return 404, {"__type": "ResourceNotFoundException", **unknown}
+    return 200, finding["finding"] if operation == "GetFindingV2" else recommendation(finding, query)
+
+
+def recommendation(finding: dict[str, Any], query: dict[str, list[str]]) -> dict[str, Any]:
     finding["asked"] += 1
     answer = {"startedAt": "2026-11-20T09:20:11Z", "resourceArn": finding["resource"], "recommendationType": "UnusedPermissionRecommendation"}
     if finding["asked"] == 1:
-        return 200, answer | {"status": "IN_PROGRESS"}
+        return answer | {"status": "IN_PROGRESS"}
+    start, size = (int(query.get(name, [default])[0]) for name, default in (("nextToken", "0"), ("maxResults", "1000")))
+    end = start + min(size, STEPS_PER_PAGE)
     steps = [{"unusedPermissionsRecommendedStep": {name: value for name, value in {
         "recommendedAction": step["action"],
         "existingPolicyId": step["policy"],
         "recommendedPolicy": step.get("document"),
         "policyUpdatedAt": step.get("updated"),
-    }.items() if value is not None}} for step in finding["steps"]]
-    return 200, answer | {"status": "SUCCEEDED", "completedAt": "2026-11-20T09:20:14Z", "recommendedSteps": steps}
+    }.items() if value is not None}} for step in finding["steps"][start:end]]
+    answer |= {"status": "SUCCEEDED", "completedAt": "2026-11-20T09:20:14Z", "recommendedSteps": steps}
+    return answer | ({"nextToken": str(end)} if len(finding["steps"]) > end else {})
 
 
 async def whole(receive: Any) -> bytes:
@@ -157,7 +281,7 @@ async def whole(receive: Any) -> bytes:
 
 async def respond(send: Any, status: int, answer: dict[str, Any]) -> None:
     headers = [(b"content-type", b"application/json")]
-    if kind := answer.pop("__type", None):
+    if kind := answer.get("__type"):
         headers.append((b"x-amzn-errortype", kind.encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
@@ -174,11 +298,11 @@ async def control(path: str, receive: Any, send: Any) -> None:
 
 
 async def analyzer(scope: dict[str, Any], credential: str, receive: Any, send: Any) -> None:
-    await whole(receive)
+    query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
     ministack.set_request_account_id(ACCOUNT)
-    asked = parse_qs(scope["query_string"].decode()).get("analyzerArn", [""])[0]
-    id = unquote(scope["path"].removeprefix("/recommendation/"))
-    await respond(send, *recommend(scope["method"], id, asked, credential))
+    iam_evaluator.pin_signed_request(scope["method"], scope["raw_path"].decode(), query, scope["headers"])
+    iam_evaluator.pin_signed_body(await whole(receive))
+    await respond(send, *analyze(scope["method"], scope["raw_path"].decode(), query, credential))
 
 
 def credential_of(scope: dict[str, Any]) -> str:
@@ -193,15 +317,24 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await _serve(scope, receive, send)
     elif scope["path"].startswith(CONTROL) and scope["method"] == "POST":
         await control(scope["path"], receive, send)
-    elif "/access-analyzer/" in (credential := credential_of(scope)) and scope["path"].startswith("/recommendation/"):
+    elif "/access-analyzer/" in (credential := credential_of(scope)):
         await analyzer(scope, credential, receive, send)
     else:
         await _serve(scope | {"scheme": "https"}, receive, send)
 
 
 if __name__ == "__main__":
-    iam._IAM_HANDLERS["GetAccessKeyLastUsed"] = last_used
-    iam._IAM_HANDLERS["SetDefaultPolicyVersion"] = default_version
-    iam._IAM_HANDLERS["GetAccountAuthorizationDetails"] = account_details
+    iam_actions.extract_resource_arn = resource_arn
+    iam._role_xml = role_xml
+    iam._autocreate_aws_managed_enabled, iam._autovivify_aws_managed_policy = lambda: True, aws_managed
+    handlers = iam._IAM_HANDLERS
+    handlers["GetAccessKeyLastUsed"] = last_used
+    handlers["SetDefaultPolicyVersion"] = default_version
+    handlers["UpdateAssumeRolePolicy"] = trust
+    for operation in ("AttachUserPolicy", "AttachRolePolicy", "AttachGroupPolicy"):
+        handlers[operation] = attaching(handlers[operation])
+    for operation in [operation for operation in handlers if operation.startswith("List")] + ["GetGroup"]:
+        handlers[operation] = paged(handlers[operation])
+    handlers["GetAccountAuthorizationDetails"] = paged(account_details, DETAILS_PER_PAGE)
     ministack.app = app
     ministack.main()
