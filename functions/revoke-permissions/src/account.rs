@@ -13,6 +13,8 @@ use crate::identity::{Bearer, Kind, Named, Place, PolicyArn};
 /// All that `GetAccountAuthorizationDetails` tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Account {
+    /// Its twelve digits.
+    pub id: String,
     /// Users, roles and groups.
     pub holders: Vec<Holder>,
     /// Customer-managed policies.
@@ -137,18 +139,38 @@ impl Holder {
         others.map(|(_, text)| size(text)).sum()
     }
 
-    /// Whether somebody can be this role who is not an AWS service.
-    fn is_for_people(&self) -> bool {
+    /// Whether somebody may be this user or role who is not an AWS service.
+    fn may_be_a_person(&self) -> bool {
         let Some(trust) = &self.trust else {
             return self.bearer.kind == Kind::User;
         };
         let Ok(trust) = Document::parse(trust) else {
-            return false;
+            return true;
         };
         let is_person = |principal: &Principal| !matches!(principal, Principal::Service(_));
-        trust
-            .statements()
-            .any(|one| one.is_allow() && one.field("NotPrincipal").is_none() && one.principals().iter().any(is_person))
+        let mut statements = trust.statements().filter(|one| one.is_allow());
+        statements.any(|one| one.principals().iter().any(is_person))
+    }
+
+    /// Whether somebody certainly can be this user or role who needs no right of this account for it: who comes from another
+    /// account, unconditionally, or by a SAML provider. The account's own principals need `sts:AssumeRole`, which they may be
+    /// about to lose.
+    fn is_for_people(&self, own: &str) -> bool {
+        let Some(trust) = self.trust.as_deref().map(Document::parse) else {
+            return self.bearer.kind == Kind::User;
+        };
+        let is_certain = |one: &Statement, principal: &Principal| match principal {
+            Principal::Aws {
+                account: Some(account), ..
+            } => one.condition().is_none() && account != own,
+            Principal::Other(kind, name) => kind == "Federated" && name.contains(":saml-provider/"),
+            _ => false,
+        };
+        trust.is_ok_and(|trust| {
+            let denies = trust.statements().any(|one| !one.is_understood() || one.is_deny());
+            let mut allowing = trust.statements().filter(|one| one.is_allow());
+            !denies && allowing.any(|one| one.principals().iter().any(|principal| is_certain(one, principal)))
+        })
     }
 }
 
@@ -242,7 +264,7 @@ impl Account {
             };
             is_spared
                 && holder.bearer.kind != Kind::Group
-                && holder.is_for_people()
+                && holder.is_for_people(&self.id)
                 && self.is_administrator(holder, without)
         })
     }
@@ -250,16 +272,12 @@ impl Account {
     /// Whether somebody may administer the account as this user or role, under whatever conditions.
     #[must_use]
     pub fn may_administer(&self, holder: &Holder) -> bool {
-        let allows = |text: &str| {
-            Document::parse(text).map_or(true, |document| {
-                document.statements().any(Statement::grants_administration)
-            })
-        };
+        let allows = crate::iam::makes_administrator;
         let is_administration = |arn: &PolicyArn| match self.policy(arn).and_then(Policy::default_version) {
             Some(version) => allows(&version.document),
-            None => arn.name() == ADMINISTRATOR,
+            None => [ADMINISTRATOR, "IAMFullAccess"].contains(&arn.name()),
         };
-        holder.is_for_people()
+        holder.may_be_a_person()
             && self.sources(holder).any(|source| {
                 source.attached.iter().any(is_administration) || source.inline.values().any(|text| allows(text))
             })

@@ -10,7 +10,7 @@ use remediation::{
 use crate::identity::{Analysis, Demand, Kind, Named, PolicyArn, Target};
 
 /// What IAM.27 looks for.
-const CLOUD_SHELL: &str = "AWSCloudShellFullAccess";
+pub(crate) const CLOUD_SHELL: &str = "AWSCloudShellFullAccess";
 
 /// The targets of a finding. `blocked`: the managed policies of `iam-policy-blacklisted-check`.
 #[must_use]
@@ -181,6 +181,15 @@ fn external_access(access: &ExternalAccess) -> Claim<Target> {
     };
     if access.grantees.is_empty() {
         return by_hand("and the finding does not say to whom: look at its policy");
+    }
+    if access.grantees.iter().any(|grantee| grantee.kind != "AWS") {
+        return by_hand(
+            "by an identity provider, a service or a canonical user: whether that is meant its conditions say. Take it out of the policy, or archive \
+             the finding",
+        );
+    }
+    if !access.public && access.grantees.iter().any(|grantee| grantee.id == "*") {
+        return by_hand("within conditions: name whom it is for in their place, or archive the finding");
     }
     let by_policy = access.sources.is_empty() || access.sources.iter().any(|source| source == "POLICY");
     match resource.kind.as_str() {

@@ -1,21 +1,23 @@
 //! What becomes of the policy at one place.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use remediation::{
     Ask, Request,
     clock::Timestamp,
     finding::Evidence,
+    ids::UniqueId,
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step},
-    policy::{Narrowed, difference, says_the_same},
+    policy::{Document, Narrowed, difference, says_the_same},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     account::{Account, Holder, Loss, size},
+    claim::CLOUD_SHELL,
     iam::{Write, makes_administrator},
     identity::{Demand, Kind, Place, Target},
     settings::Limits,
@@ -68,13 +70,18 @@ pub struct Found {
     pub text: Option<String>,
     /// Whether a managed policy is on its bearer.
     pub attached: bool,
+    /// What the managed policy at [`Place::Attached`] says today, whether it is on its bearer or not.
+    pub policy: Option<String>,
+    /// Of the users that may be left as administrators, those who can sign in or have a key that works.
+    pub active: BTreeSet<UniqueId>,
 }
 
 /// What the decision rests on.
 pub(crate) struct Situation<'a> {
     pub now: Timestamp,
     pub limits: &'a Limits,
-    pub account_id: &'a str,
+    /// The ARN of the account's root.
+    pub root: &'a str,
     pub place: &'a Place,
     /// `None`: the bearer, the managed policy or the bucket is gone.
     pub found: Option<&'a Found>,
@@ -126,6 +133,16 @@ impl From<Against> for Decision<Revocation> {
 
 /// The text that a place is to have, or what stands against it.
 type Wanted = Result<Option<String>, Against>;
+
+/// IAM shows a deleted principal by its id, and takes no trust policy that names one.
+fn living(trust: &str) -> Result<(), String> {
+    let Ok(document) = Document::parse(trust) else {
+        return Ok(());
+    };
+    let named = document.statements().flat_map(|one| one.principals());
+    let mut dead = named.filter(|principal| UniqueId::parse(principal.name()).is_some());
+    dead.next().map_or(Ok(()), |principal| Err(principal.name().to_owned()))
+}
 
 /// What one request comes to, before what it would do is weighed.
 enum Verdict {
@@ -216,6 +233,29 @@ fn told(change: &Revocation) -> String {
     }
 }
 
+/// What of the administration of the account may be lost, if anything.
+pub(crate) fn loss<'a>(
+    place: &'a Place,
+    account: &Account,
+    before: Option<&str>,
+    after: Option<&str>,
+) -> Option<Loss<'a>> {
+    let loss = match (place, before) {
+        (Place::Trust(bearer), _) | (Place::Inline(bearer, _), None) => Loss::Bearer(bearer),
+        (Place::Managed(_) | Place::Inline(..) | Place::Attached(..), Some(before))
+            if makes_administrator(before) && !after.is_some_and(makes_administrator) =>
+        {
+            Loss::Policy(place)
+        }
+        _ => return None,
+    };
+    let reached = account.reached(place);
+    reached
+        .iter()
+        .any(|holder| account.may_administer(holder))
+        .then_some(loss)
+}
+
 impl Situation<'_> {
     fn demanded(&self, target: &Target, demand: &Demand, text: Option<&str>, evidence: &[&Evidence]) -> Wanted {
         let Some(found) = self.found else {
@@ -230,8 +270,12 @@ impl Situation<'_> {
             ))
         };
         let wanted = match demand {
-            Demand::TheWhole => match (self.place, found.attached) {
-                (Place::Attached(..), true) => None,
+            Demand::TheWhole => match self.place {
+                Place::Attached(..) if found.attached => None,
+                Place::Attached(_, arn) if arn.name() != CLOUD_SHELL && self.revoked(target).is_none() => {
+                    let text = format!("{} is not attached: are BlockedPolicies those of the rule?", self.place);
+                    return Err(Against::decline("not-attached", text));
+                }
                 _ => return in_place(format!("{} is not attached", self.place)),
             },
             Demand::Unused(_) if matches!(self.place, Place::Attached(..)) && !found.attached => {
@@ -239,17 +283,12 @@ impl Situation<'_> {
             }
             Demand::Unused(_) if text.is_none() => return in_place(format!("{}: there is no policy", self.place)),
             Demand::Unused(recommended) => {
-                let recommended = recommended.as_ref().map(|recommended| recommended.document.clone());
-                if says_the_same(text, recommended.as_deref()) {
+                let wanted = recommended.document.clone();
+                if says_the_same(text, wanted.as_deref()) {
                     return in_place(format!("{} is as recommended", self.place));
                 }
-                if let Place::Managed(arn) = self.place
-                    && found.account.reached(self.place).len() > 1
-                {
-                    let text = format!("{arn} has come to be shared since its use was analysed");
-                    return Err(Against::decline("shared-since", text));
-                }
-                recommended
+                self.still_analysed(found, recommended.updated)?;
+                wanted
             }
             Demand::UnusedRole => match self.unused_role(target, found, text, evidence) {
                 Ok(()) => Some(quarantine()),
@@ -260,14 +299,20 @@ impl Situation<'_> {
             }
             Demand::Administration | Demand::FullAccess | Demand::BlockedActions | Demand::Outsiders(_) => {
                 let Some(text) = text else {
-                    return in_place(format!("{}: there is no policy", self.place));
+                    return match demand {
+                        Demand::Outsiders(_) if self.revoked(target).is_none() => {
+                            let text = format!("{} does not exist: look at what else lets {demand} in", self.place);
+                            Err(Against::escalate("not-in-policy", text))
+                        }
+                        _ => in_place(format!("{}: there is no policy", self.place)),
+                    };
                 };
                 match trim(
                     text,
                     &self.kept(demand),
                     self.form(),
                     self.limits.full_access,
-                    self.account_id,
+                    self.root,
                 ) {
                     Ok(Trimmed::To(wanted)) => wanted,
                     // Whether a policy should be inline at all is another question.
@@ -282,6 +327,11 @@ impl Situation<'_> {
                             .revoked(target)
                             .map_or_else(|| Against::decline("not-administration", text), Against::InPlace));
                     }
+                    // An ACL, an access point or an id may let them in, or another form of their name.
+                    Ok(Trimmed::Clean) if matches!(demand, Demand::Outsiders(_)) && self.revoked(target).is_none() => {
+                        let text = format!("{} does not name {demand}: look at what else lets them in", self.place);
+                        return Err(Against::escalate("not-in-policy", text));
+                    }
                     Ok(Trimmed::Clean) => return in_place(format!("{target}: nothing of it is granted")),
                     Ok(Trimmed::ByHand(code, why)) => {
                         return Err(Against::escalate(code, format!("{}: {why}", self.place)));
@@ -295,8 +345,12 @@ impl Situation<'_> {
                 }
             }
         };
-        let held = self.row(target).and_then(|row| row.phase.held_until(self.now, HOLD));
-        if let Some(until) = held {
+        // An operator gave the policy back, whatever rule it was trimmed for.
+        let held = self
+            .standing
+            .iter()
+            .filter_map(|row| row.phase.held_until(self.now, HOLD));
+        if let Some(until) = held.max() {
             let text = format!(
                 "an operator gave it back: {} stays as it is until {}",
                 self.place,
@@ -312,6 +366,35 @@ impl Situation<'_> {
         let found = self.found.filter(|found| !found.attached)?;
         let row = self.row(target).filter(|row| row.phase == Phase::Active)?;
         says_the_same(found.text.as_deref(), row.change.after.as_deref()).then(|| revoked(target, &row.change))
+    }
+
+    /// Whether the policy is the one that was analysed. Inline policies have no date.
+    fn still_analysed(&self, found: &Found, analysed: Option<Timestamp>) -> Result<(), Against> {
+        let arn = match self.place {
+            Place::Managed(arn) => {
+                if found.account.reached(self.place).len() > 1 {
+                    let text = format!("{arn} has come to be shared since its use was analysed");
+                    return Err(Against::decline("shared-since", text));
+                }
+                arn
+            }
+            Place::Attached(_, arn) => arn,
+            _ => return Ok(()),
+        };
+        let Some(updated) = found.account.policy(arn).and_then(|policy| policy.updated) else {
+            return Ok(());
+        };
+        match analysed {
+            Some(analysed) if updated <= analysed => Ok(()),
+            analysed => {
+                let then =
+                    analysed.map_or_else(|| "nobody says when".to_owned(), |analysed| format!("as of {analysed}"));
+                let text = format!(
+                    "{arn} was changed at {updated}, and analysed {then}: look at the finding when it is analysed again"
+                );
+                Err(Against::escalate("changed-since-analysis", text))
+            }
+        }
     }
 
     /// Accounts that settings trust are no outsiders.
@@ -411,6 +494,16 @@ impl Situation<'_> {
         {
             return Err(Against::decline("exempt", format!("{place} is exempt by its name")));
         }
+        if let Place::Attached(bearer, arn) = place
+            && let Some(foreign) = account
+                .holder(bearer)
+                .and_then(|holder| holder.inline.get(&replacement(arn.name())))
+            && after.as_ref().is_some_and(|after| after != foreign)
+        {
+            let name = replacement(arn.name());
+            let text = format!("{bearer} has an inline policy {name} that says something else: look at it by hand");
+            return Err(Against::escalate("foreign-policy", text));
+        }
         let reached = account.reached(place);
         self.may_be_reached(&reached)?;
         let before = found.text.clone();
@@ -418,7 +511,7 @@ impl Situation<'_> {
             return Err(Against::Escalate(Reason::from(unproven)));
         }
         self.fits(account, after.as_deref())?;
-        self.leaves_an_administrator(account, &reached, before.as_deref(), after.as_deref())?;
+        self.leaves_an_administrator(account, before.as_deref(), after.as_deref())?;
         let policy = match place {
             Place::Managed(arn) => account.policy(arn),
             _ => None,
@@ -501,6 +594,15 @@ impl Situation<'_> {
     fn fits(&self, account: &Account, after: Option<&str>) -> Result<(), Against> {
         const LARGEST_BUCKET_POLICY: usize = 20_480;
         let Some(text) = after else { return Ok(()) };
+        if let Place::Trust(_) = self.place {
+            living(text).map_err(|id| {
+                let text = format!(
+                    "{} still names {id}, which is deleted, and IAM takes no such policy: take it out by hand",
+                    self.place
+                );
+                Against::escalate("deleted-principal", text)
+            })?;
+        }
         let inline = |bearer: &crate::Bearer, name: &str| {
             let others = account.holder(bearer).map_or(0, |holder| holder.inline_size(name));
             let limit = match bearer.kind {
@@ -517,7 +619,10 @@ impl Situation<'_> {
             Place::Trust(_) => (size(text), 2_048),
             Place::Bucket(_) => (text.len(), LARGEST_BUCKET_POLICY),
         };
-        if length > limit {
+        // What was there before has been taken, by a quota that was raised.
+        let before = self.found.and_then(|found| found.text.as_deref());
+        let is_smaller = before.is_some_and(|before| size(text) <= size(before));
+        if length > limit && !is_smaller {
             let text = format!(
                 "{} would come to {length} characters; AWS takes {limit}: shorten it by hand",
                 self.place
@@ -531,24 +636,20 @@ impl Situation<'_> {
     fn leaves_an_administrator(
         &self,
         account: &Account,
-        reached: &[&Holder],
         before: Option<&str>,
         after: Option<&str>,
     ) -> Result<(), Against> {
-        let loss = match (self.place, before) {
-            (Place::Trust(bearer), _) | (Place::Inline(bearer, _), None) => Loss::Bearer(bearer),
-            (Place::Managed(_) | Place::Inline(..) | Place::Attached(..), Some(before))
-                if makes_administrator(before) && !after.is_some_and(makes_administrator) =>
-            {
-                Loss::Policy(self.place)
-            }
-            _ => return Ok(()),
+        let Some(loss) = loss(self.place, account, before, after) else {
+            return Ok(());
         };
-        let is_touched = reached.iter().any(|holder| account.may_administer(holder));
-        if is_touched && account.administrators_after(&loss).next().is_none() {
+        let is_certain = |holder: &Holder| match holder.bearer.kind {
+            Kind::User => self.found.is_some_and(|found| found.active.contains(&holder.bearer.id)),
+            Kind::Role | Kind::Group => true,
+        };
+        if !account.administrators_after(&loss).any(is_certain) {
             let text = format!(
-                "no other user, and no other role that people can be, would certainly be an administrator of the account after \
-                 {} is changed: make one, then approve this",
+                "no other user that can sign in, and no other role that somebody from outside or of a SAML provider can be, would \
+                 certainly be an administrator of the account after {} is changed: make one, then approve this",
                 self.place
             );
             return Err(Against::escalate("last-administrator", text));
@@ -557,23 +658,29 @@ impl Situation<'_> {
     }
 
     fn write(&self, change: &Revocation) -> Option<Write> {
-        let proof = Narrowed::prove(change.before.as_deref(), change.after.as_deref()).ok()?;
+        let (before, after) = (change.before.as_deref(), change.after.as_deref());
+        let proof = Narrowed::prove(before, after).ok()?;
+        let account = &self.found?.account;
+        let is_alone = loss(self.place, account, before, after).is_some();
         Some(match &change.place {
             Place::Managed(arn) => Write::Version {
                 policy: arn.clone(),
                 from: change.version.clone()?,
                 displaced: change.displaced.as_ref().map(|displaced| displaced.version.clone()),
                 change: proof,
+                is_alone,
             },
             Place::Attached(bearer, arn) => Write::Detach {
                 bearer: bearer.clone(),
                 policy: arn.clone(),
                 replacement: replacement(arn.name()),
                 change: proof,
+                is_alone,
             },
             place => Write::Text {
                 place: place.clone(),
                 change: proof,
+                is_alone,
             },
         })
     }
@@ -624,12 +731,7 @@ impl Situation<'_> {
         };
         let text = found.text.as_deref();
         let is_before = match place {
-            // Half-way, what took the policy's place is still there.
-            Place::Attached(bearer, arn) => {
-                let holder = found.account.holder(bearer);
-                let is_replaced = holder.is_some_and(|holder| holder.inline.contains_key(&replacement(arn.name())));
-                found.attached && !(is_replaced && change.after.is_some())
-            }
+            Place::Attached(..) => found.attached && self.left_over(found, change).is_none(),
             _ => says_the_same(text, change.before.as_deref()),
         };
         if let Phase::Held(_) = row.phase {
@@ -640,9 +742,25 @@ impl Situation<'_> {
             };
         }
         let reason = Reason::new("restored", format!("an operator gave {place} back as it was"));
+        // Attached again, a policy grants what it says today. AWS's own may have been updated.
+        let is_what_it_was = match place {
+            Place::Attached(_, arn) if !arn.is_aws_managed() => {
+                says_the_same(found.policy.as_deref(), change.before.as_deref())
+            }
+            _ => true,
+        };
+        // Half-way, what took the policy's place is still there.
+        let is_ours = if found.attached {
+            self.left_over(found, change) == change.after.as_deref()
+        } else {
+            says_the_same(text, change.after.as_deref())
+        };
         if is_before {
             Decision::InPlace(reason)
-        } else if found.attached || says_the_same(text, change.after.as_deref()) {
+        } else if !is_what_it_was {
+            let text = format!("{place} says something else today than when it was detached");
+            Decision::decline("changed-since", text)
+        } else if is_ours {
             Decision::Act(Step::Revert(change.clone()), reason)
         } else {
             let what = match &change.after {
@@ -651,6 +769,16 @@ impl Situation<'_> {
             };
             Decision::decline("changed-since", format!("{place} has been changed since: {what}"))
         }
+    }
+
+    /// What took an attached policy's place, if it is still there.
+    fn left_over<'b>(&self, found: &'b Found, change: &Revocation) -> Option<&'b str> {
+        let Place::Attached(bearer, arn) = self.place else {
+            return None;
+        };
+        change.after.as_ref()?;
+        let inline = &found.account.holder(bearer)?.inline;
+        inline.get(&replacement(arn.name())).map(String::as_str)
     }
 
     fn row(&self, target: &Target) -> Option<&Standing<Revocation>> {

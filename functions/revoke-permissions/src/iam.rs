@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use remediation::{Approved, Receipt, failure::Failure, ids::BucketName, policy::Narrowed};
+use remediation::{
+    Approved, Receipt,
+    failure::Failure,
+    ids::{BucketName, PrincipalName},
+    policy::{Document, Narrowed},
+};
 
 use crate::{
     account::Account,
@@ -22,6 +27,9 @@ pub trait Policies: Send + Sync {
 
     /// The text of the bucket policy; `None` inside: there is none, outside: there is no such bucket.
     fn bucket(&self, bucket: &BucketName) -> impl Future<Output = Result<Option<Option<String>>, Failure>> + Send;
+
+    /// Whether a user can sign in, or has an access key that works.
+    fn is_active(&self, user: &PrincipalName) -> impl Future<Output = Result<bool, Failure>> + Send;
 
     /// What IAM Access Analyzer recommends. It is asked for if nobody has yet; while it is being made, a failure that is worth
     /// another try.
@@ -64,6 +72,8 @@ pub enum Write {
         displaced: Option<String>,
         /// The change.
         change: Narrowed,
+        /// Whether an administrator may lose everything by it.
+        is_alone: bool,
     },
     /// Back to an earlier version, and away with ours.
     VersionBack {
@@ -80,6 +90,8 @@ pub enum Write {
         place: Place,
         /// The change.
         change: Narrowed,
+        /// Whether an administrator may lose everything by it.
+        is_alone: bool,
     },
     /// The text as it was before our change.
     TextBack {
@@ -100,6 +112,8 @@ pub enum Write {
         replacement: String,
         /// From the managed policy's text to the inline one's.
         change: Narrowed,
+        /// Whether an administrator may lose everything by it.
+        is_alone: bool,
     },
     /// The managed policy back on, and the inline policy away.
     Attach {
@@ -113,23 +127,20 @@ pub enum Write {
 }
 
 impl Write {
-    /// Whether somebody may lose everything by it: such writes are made one at a time.
+    /// Whether an administrator may lose everything by it: such writes are made one at a time.
     #[must_use]
-    pub fn cuts_administration(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         match self {
-            Self::Version { change, .. } | Self::Text { change, .. } | Self::Detach { change, .. } => {
-                change.before().is_some_and(makes_administrator)
-            }
+            Self::Version { is_alone, .. } | Self::Text { is_alone, .. } | Self::Detach { is_alone, .. } => *is_alone,
             Self::VersionBack { .. } | Self::TextBack { .. } | Self::Attach { .. } => false,
         }
     }
 }
 
-/// Whether a policy of this text grants everything on everything; one that cannot be read may.
+/// Whether whoever has a policy of this text may have everything on everything. One that cannot be read may do so.
 pub(crate) fn makes_administrator(text: &str) -> bool {
-    remediation::policy::Document::parse(text).map_or(true, |document| {
-        document
-            .statements()
-            .any(remediation::policy::Statement::grants_administration)
+    Document::parse(text).map_or(true, |document| {
+        let mut statements = document.statements();
+        statements.any(|one| one.grants_administration() || one.grants_iam())
     })
 }

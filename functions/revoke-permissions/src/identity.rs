@@ -3,6 +3,7 @@
 use std::fmt;
 
 use remediation::{
+    clock::Timestamp,
     finding::Grantee,
     ids::{BucketName, PrincipalName, UniqueId},
 };
@@ -181,19 +182,21 @@ pub enum Demand {
     BlockedActions,
     /// The policy as a whole: IAM.27, `iam-policy-blacklisted-check`.
     TheWhole,
-    /// Whatever IAM Access Analyzer leaves out of the policy that it recommends. `None`: it recommends to detach it.
-    Unused(Option<Recommended>),
+    /// Whatever IAM Access Analyzer leaves out of the policy that it recommends.
+    Unused(Recommended),
     /// Any use of a role that nobody uses.
     UnusedRole,
     /// These from outside of the account.
     Outsiders(Vec<Grantee>),
 }
 
-/// A policy that IAM Access Analyzer recommends in the place of another.
+/// What IAM Access Analyzer recommends in the place of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Recommended {
-    /// The text.
-    pub document: String,
+    /// The text; none: nothing.
+    pub document: Option<String>,
+    /// When the policy had last been changed when it was analysed.
+    pub updated: Option<Timestamp>,
 }
 
 impl fmt::Display for Demand {

@@ -23,13 +23,14 @@ pub use sdk::Aws;
 pub use settings::{Exemption, Limits, Settings};
 pub use trim::{Form, FullAccess, Trimmed, trim};
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use remediation::{
     Approved, Claim, Pace, Receipt, Remediation, Resolution, View,
     clock::Timestamp,
     failure::{Class, Failure},
     finding::Finding,
+    ids::UniqueId,
     ledger::Image,
     outcome::Reason,
     plan::{Decision, Plan},
@@ -62,9 +63,10 @@ pub enum State {
 }
 
 /// Two that lose their administration at once could each count on the other to stay. So such writes are made one at a time,
-/// across all instances, and each rests on a look that is younger than the turn before it is old.
-const ONE_ADMINISTRATOR_EVERY: Duration = Duration::from_secs(8);
-const LOOK_WITHIN: Duration = Duration::from_secs(3);
+/// across all instances, and each rests on a look that is so young that it has seen the write of the turn before: that was
+/// made, and shown by IAM, within the eighteen seconds between.
+const ONE_ADMINISTRATOR_EVERY: Duration = Duration::from_secs(30);
+const LOOK_WITHIN: Duration = Duration::from_secs(12);
 
 impl<P: Policies> Remediation for RevokePermissions<P> {
     const NAME: &'static str = "revoke-permissions";
@@ -94,7 +96,7 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
     }
 
     fn pace(&self, _: &Scope, write: &Write) -> Option<Pace> {
-        write.cuts_administration().then(|| Pace {
+        write.is_alone().then(|| Pace {
             key: "iam:administration".to_owned(),
             every: ONE_ADMINISTRATOR_EVERY,
             look_within: LOOK_WITHIN,
@@ -115,7 +117,7 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
         let situation = decide::Situation {
             now: view.now,
             limits: &self.settings.limits,
-            account_id: self.settings.account.as_str(),
+            root: &self.settings.root(),
             place,
             found: found.as_ref(),
             standing: view.standing,
@@ -150,57 +152,84 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
 
 impl<P: Policies> RevokePermissions<P> {
     async fn look(&self, place: &Place) -> Result<Option<Found>, Failure> {
-        if let Place::Bucket(bucket) = place {
-            let text = self.policies.bucket(bucket).await?;
-            return Ok(text.map(|text| Found {
-                account: Arc::default(),
-                text,
-                attached: false,
-            }));
-        }
-        let account = self.policies.account().await?;
-        let (text, attached) = match place {
-            Place::Managed(arn) if arn.is_aws_managed() => (self.policies.aws_managed(arn).await?, false),
-            Place::Managed(arn) => match account.policy(arn) {
-                Some(policy) => (policy.default_version().map(|version| version.document.clone()), false),
-                None => return Ok(None),
-            },
-            Place::Inline(bearer, name) => match account.holder(bearer) {
-                Some(holder) => (holder.inline.get(name).cloned(), false),
-                None => return Ok(None),
-            },
-            Place::Trust(bearer) => match account.holder(bearer) {
-                Some(holder) => (holder.trust.clone(), false),
-                None => return Ok(None),
-            },
-            Place::Attached(bearer, arn) => match account.holder(bearer) {
-                Some(holder) if holder.attached.contains(arn) => (Some(self.text_of(&account, arn).await?), true),
-                Some(holder) => (holder.inline.get(&decide::replacement(arn.name())).cloned(), false),
-                None => return Ok(None),
-            },
-            Place::Bucket(_) => return Ok(None),
-        };
-        Ok(Some(Found {
+        let alone = |account, text| Found {
             account,
             text,
-            attached,
-        }))
+            attached: false,
+            policy: None,
+            active: BTreeSet::new(),
+        };
+        if let Place::Bucket(bucket) = place {
+            let text = self.policies.bucket(bucket).await?;
+            return Ok(text.map(|text| alone(Arc::default(), text)));
+        }
+        let account = self.policies.account().await?;
+        let found = match place {
+            Place::Managed(arn) if arn.is_aws_managed() => {
+                let text = self.policies.aws_managed(arn).await?;
+                Some(alone(Arc::clone(&account), text))
+            }
+            Place::Managed(arn) => account.policy(arn).map(|policy| {
+                let text = policy.default_version().map(|version| version.document.clone());
+                alone(Arc::clone(&account), text)
+            }),
+            Place::Inline(bearer, name) => account
+                .holder(bearer)
+                .map(|holder| alone(Arc::clone(&account), holder.inline.get(name).cloned())),
+            Place::Trust(bearer) => account
+                .holder(bearer)
+                .map(|holder| alone(Arc::clone(&account), holder.trust.clone())),
+            Place::Attached(bearer, arn) => match account.holder(bearer) {
+                Some(holder) => {
+                    let policy = self.text_of(&account, arn).await?;
+                    let attached = holder.attached.contains(arn);
+                    if attached && policy.is_none() {
+                        // One that is attached and not there is just going: it is looked at again.
+                        let text = format!("{arn} is not there");
+                        return Err(Failure::new(Class::Conflict, "iam:GetPolicy", "NoSuchEntity", text));
+                    }
+                    let replacement = holder.inline.get(&decide::replacement(arn.name()));
+                    let text = if attached { policy.clone() } else { replacement.cloned() };
+                    Some(Found {
+                        attached,
+                        policy,
+                        ..alone(Arc::clone(&account), text)
+                    })
+                }
+                None => None,
+            },
+            Place::Bucket(_) => None,
+        };
+        let Some(found) = found else { return Ok(None) };
+        let active = self.active(place, &found).await?;
+        Ok(Some(Found { active, ..found }))
     }
 
-    /// What an attached policy says. One that is attached and not there is just going: it is looked at again.
-    async fn text_of(&self, account: &Account, arn: &PolicyArn) -> Result<String, Failure> {
-        if let Some(version) = account.policy(arn).and_then(Policy::default_version) {
-            return Ok(version.document.clone());
-        }
-        let gone = || {
-            Failure::new(
-                Class::Conflict,
-                "iam:GetPolicy",
-                "NoSuchEntity",
-                format!("{arn} is not there"),
-            )
+    /// Where the place may take an administrator's rights away: a user who would be left, and can act.
+    async fn active(&self, place: &Place, found: &Found) -> Result<BTreeSet<UniqueId>, Failure> {
+        /// Each costs two calls.
+        const ASKED: usize = 10;
+        let mut active = BTreeSet::new();
+        let Some(loss) = decide::loss(place, &found.account, found.text.as_deref(), None) else {
+            return Ok(active);
         };
-        self.policies.aws_managed(arn).await?.ok_or_else(gone)
+        let left = found.account.administrators_after(&loss);
+        for holder in left.filter(|holder| holder.bearer.kind == Kind::User).take(ASKED) {
+            if self.policies.is_active(&holder.bearer.name).await? {
+                active.insert(holder.bearer.id.clone());
+                break;
+            }
+        }
+        Ok(active)
+    }
+
+    /// What a managed policy says.
+    async fn text_of(&self, account: &Account, arn: &PolicyArn) -> Result<Option<String>, Failure> {
+        match account.policy(arn).and_then(Policy::default_version) {
+            Some(version) => Ok(Some(version.document.clone())),
+            None if arn.is_aws_managed() => self.policies.aws_managed(arn).await,
+            None => Ok(None),
+        }
     }
 }
 

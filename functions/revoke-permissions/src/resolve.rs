@@ -225,7 +225,10 @@ fn one_each(steps: &[Advice]) -> Vec<Result<&Advice, &str>> {
 
 fn advised(account: &Account, holder: &Holder, advice: &Advice) -> Target {
     let bearer = &holder.bearer;
-    let demand = Demand::Unused(advice.document.clone().map(|document| Recommended { document }));
+    let demand = Demand::Unused(Recommended {
+        document: advice.document.clone(),
+        updated: advice.updated,
+    });
     let name = advice.policy.as_str();
     let is_meant = |arn: &&PolicyArn| {
         let id = account.policy(arn).map(|policy| policy.id.as_str());
@@ -248,17 +251,7 @@ fn advised(account: &Account, holder: &Holder, advice: &Advice) -> Target {
     let Some(arn) = &named.or_else(gone) else {
         return Target::At(Place::Inline(bearer.clone(), name.to_owned()), demand);
     };
-    let policy = account.policy(arn);
-    let updated = policy.and_then(|policy| policy.updated);
-    if let (Some(now), Some(analysed)) = (updated, advice.updated)
-        && now > analysed
-    {
-        let text = format!(
-            "{arn} was changed at {now}, after it was analysed at {analysed}: look at the finding when it is analysed again"
-        );
-        return beyond(bearer.to_string(), "changed-since-analysis", text);
-    }
-    let is_its_own = policy.is_some() && account.reached(&Place::Managed(arn.clone())).len() == 1;
+    let is_its_own = account.policy(arn).is_some() && account.reached(&Place::Managed(arn.clone())).len() == 1;
     if is_its_own && advice.document.is_some() {
         Target::At(Place::Managed(arn.clone()), demand)
     } else {

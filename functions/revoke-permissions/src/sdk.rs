@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use aws_sdk_accessanalyzer::types::Status;
 use aws_sdk_iam::{
     Client,
+    error::ProvideErrorMetadata,
     operation::RequestId,
     primitives::DateTime,
     types::{
         AttachedPermissionsBoundary, AttachedPolicy, EntityType, GroupDetail, ManagedPolicyDetail, PolicyDetail,
-        RoleDetail, Tag, UserDetail,
+        RoleDetail, StatusType, Tag, UserDetail,
     },
 };
 use remediation::{
@@ -60,7 +61,10 @@ impl Aws {
 
     async fn read_account(&self) -> Result<Account, Failure> {
         const OPERATION: &str = "iam:GetAccountAuthorizationDetails";
-        let mut account = Account::default();
+        let mut account = Account {
+            id: self.buckets.owner().to_string(),
+            ..Account::default()
+        };
         let filters = [
             EntityType::User,
             EntityType::Role,
@@ -214,6 +218,37 @@ impl Aws {
         }
     }
 
+    /// Whether the policy is on its bearer right now: what takes its place must not be put where it was just taken off.
+    async fn is_attached(&self, bearer: &Bearer, arn: &PolicyArn) -> Result<bool, Failure> {
+        let name = bearer.name.as_str();
+        macro_rules! is_attached {
+            ($operation:literal, $call:expr) => {{
+                let mut policies = $call.into_paginator().items().send();
+                while let Some(policy) = policies.next().await {
+                    let policy = policy.map_err(|error| classify($operation, &error))?;
+                    if policy.policy_arn() == Some(arn.as_str()) {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }};
+        }
+        match bearer.kind {
+            Kind::User => is_attached!(
+                "iam:ListAttachedUserPolicies",
+                self.iam.list_attached_user_policies().user_name(name)
+            ),
+            Kind::Role => is_attached!(
+                "iam:ListAttachedRolePolicies",
+                self.iam.list_attached_role_policies().role_name(name)
+            ),
+            Kind::Group => is_attached!(
+                "iam:ListAttachedGroupPolicies",
+                self.iam.list_attached_group_policies().group_name(name)
+            ),
+        }
+    }
+
     /// First what takes the policy's place, then the policy: at no moment is something needed missing.
     async fn detach(
         &self,
@@ -223,10 +258,14 @@ impl Aws {
         change: &Narrowed,
     ) -> Result<Option<String>, Failure> {
         let in_force = self.in_force(arn).await?.map(|(_, text)| text);
-        if in_force.as_deref() != change.before() {
+        if in_force.as_deref() != change.before() || !self.is_attached(bearer, arn).await? {
             return Err(changed_meanwhile("iam:DetachPolicy"));
         }
         if let Some(text) = change.after() {
+            let there = self.inline().get(by_name(bearer), replacement).await?;
+            if there.is_some_and(|there| there != text) {
+                return Err(changed_meanwhile("iam:PutPolicy"));
+            }
             self.inline().put(by_name(bearer), replacement, text).await?;
         }
         let (name, arn) = (bearer.name.as_str(), arn.as_str());
@@ -414,6 +453,19 @@ impl Policies for Aws {
         }
     }
 
+    async fn is_active(&self, user: &PrincipalName) -> Result<bool, Failure> {
+        const PASSWORD: &str = "iam:GetLoginProfile";
+        const KEYS: &str = "iam:ListAccessKeys";
+        let call = self.iam.get_login_profile().user_name(user.as_str());
+        if found(PASSWORD, NONE, call.send().await)?.is_some() {
+            return Ok(true);
+        }
+        let call = self.iam.list_access_keys().user_name(user.as_str());
+        let keys = found(KEYS, NONE, call.send().await)?;
+        let keys = keys.map(|keys| keys.access_key_metadata).unwrap_or_default();
+        Ok(keys.iter().any(|key| key.status() == Some(&StatusType::Active)))
+    }
+
     /// Recommendations are made in the analyzer's Region, and take some seconds.
     async fn recommendation(&self, analysis: &Analysis) -> Result<Recommendation, Failure> {
         const GET: &str = "access-analyzer:GetFindingRecommendation";
@@ -437,9 +489,14 @@ impl Policies for Aws {
                 let call = client
                     .generate_finding_recommendation()
                     .analyzer_arn(&analysis.analyzer);
-                let answer = call.id(&analysis.finding).send().await;
-                answer.map_err(|error| classify(GENERATE, &error))?;
-                return Err(in_progress());
+                return match call.id(&analysis.finding).send().await {
+                    Ok(_) => Err(in_progress()),
+                    // The finding is gone, or is not one of those that there are recommendations for.
+                    Err(error) if error.code() == Some("ValidationException") => Ok(Recommendation::None(
+                        "the analyzer makes none for this finding".to_owned(),
+                    )),
+                    Err(error) => Err(classify(GENERATE, &error)),
+                };
             };
             match answer.status() {
                 Status::Succeeded => {}
@@ -480,15 +537,17 @@ impl Policies for Aws {
                 from,
                 displaced,
                 change,
+                ..
             } => self.new_version(policy, from, displaced.as_deref(), change).await,
             Write::VersionBack { policy, to, ours } => self.version_back(policy, to, ours).await,
-            Write::Text { place, change } => self.put_text(place, change.before(), change.after()).await,
+            Write::Text { place, change, .. } => self.put_text(place, change.before(), change.after()).await,
             Write::TextBack { place, found, wanted } => self.put_text(place, found.as_deref(), wanted.as_deref()).await,
             Write::Detach {
                 bearer,
                 policy,
                 replacement,
                 change,
+                ..
             } => self.detach(bearer, policy, replacement, change).await,
             Write::Attach {
                 bearer,

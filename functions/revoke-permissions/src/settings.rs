@@ -1,6 +1,6 @@
 //! The function's settings, from the environment that `template.yaml` sets.
 
-use std::str::FromStr;
+use std::{convert::Infallible, str::FromStr};
 
 use chrono::TimeDelta;
 use remediation::{
@@ -19,6 +19,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The account.
     pub account: AccountId,
+    /// `aws`, or `aws-cn`, or `aws-us-gov`.
+    pub partition: String,
     /// What never changes, and how far a change may reach.
     pub limits: Limits,
     /// The managed policies of `iam-policy-blacklisted-check`.
@@ -107,6 +109,11 @@ impl Limits {
 }
 
 impl Settings {
+    /// The ARN of the account's root, as services write the account.
+    pub(crate) fn root(&self) -> String {
+        format!("arn:{}:iam::{}:root", self.partition, self.account)
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -115,6 +122,7 @@ impl Settings {
         let default = Limits::default();
         let mode = reader.required("MODE", Mode::from_str);
         let account = reader.required("ACCOUNT_ID", AccountId::parse);
+        let partition = reader.or_default("PARTITION", |text| Ok::<_, Infallible>(Some(text.to_owned())));
         let samples = reader.or_default("ALLOW_SAMPLE_FINDINGS", flag);
         let exempt = reader.or_default("EXEMPT", |text| list(text, Exemption::parse));
         let exempt_tags = reader.or_default("EXEMPT_TAGS", |text| list(text, tag));
@@ -136,6 +144,7 @@ impl Settings {
                     account: Some(account.clone()),
                 },
                 account,
+                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
                 limits: Limits {
                     exempt: exempt?,
                     exempt_tags: exempt_tags?,

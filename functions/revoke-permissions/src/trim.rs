@@ -88,11 +88,11 @@ pub enum Trimmed {
     ByHand(&'static str, String),
 }
 
-/// Trims this policy. `account`: whose it is.
+/// Trims this policy. `own`: the ARN of the root of the account that it belongs to.
 ///
 /// # Errors
 /// When it is no policy.
-pub fn trim(text: &str, demand: &Demand, form: Form, full: FullAccess, account: &str) -> Result<Trimmed, Unreadable> {
+pub fn trim(text: &str, demand: &Demand, form: Form, full: FullAccess, own: &str) -> Result<Trimmed, Unreadable> {
     let document = Document::parse(text)?;
     let mut edits = Edits::default();
     for (index, statement) in document.statements().enumerate() {
@@ -100,7 +100,7 @@ pub fn trim(text: &str, demand: &Demand, form: Form, full: FullAccess, account: 
             Demand::Administration => administration(statement),
             Demand::FullAccess => full_access(statement, full),
             Demand::BlockedActions => blocked_actions(statement),
-            Demand::Outsiders(outsiders) => without(statement, outsiders, account),
+            Demand::Outsiders(outsiders) => without(statement, outsiders, own),
             // These are not about single statements.
             Demand::TheWhole | Demand::Unused(_) | Demand::UnusedRole => Kept::All,
         };
@@ -298,8 +298,9 @@ fn blocked_actions(statement: &Statement) -> Kept {
     }
 }
 
-/// The statement without these principals.
-fn without(statement: &Statement, outsiders: &[Grantee], account: &str) -> Kept {
+/// The statement without these principals. `own`: the ARN of the account's root, as services write the account.
+fn without(statement: &Statement, outsiders: &[Grantee], own: &str) -> Kept {
+    let account = own.split(':').nth(4).unwrap_or_default();
     if !statement.is_allow() {
         return Kept::All;
     }
@@ -311,10 +312,10 @@ fn without(statement: &Statement, outsiders: &[Grantee], account: &str) -> Kept 
     }
     let is_public = outsiders.iter().any(|outsider| outsider.id == "*");
     let anyone = statement.principals().contains(&Principal::Anyone);
-    if anyone && !is_public {
-        if statement.is_kept_to(account) {
-            return Kept::All;
-        }
+    if anyone && statement.is_kept_to(account) {
+        return Kept::All;
+    }
+    if anyone && (!is_public || statement.condition().is_some()) {
         let why =
             "allows everybody, within conditions: take the outsider out of the conditions, or name whom it is for";
         return Kept::Unclear("open-by-condition", why.to_owned());
@@ -323,19 +324,13 @@ fn without(statement: &Statement, outsiders: &[Grantee], account: &str) -> Kept 
     let narrowed = |kind: &str, text: &str| -> Option<String> {
         let is_everybody = Principal::new(kind, text) == Principal::Anyone;
         if is_public && is_everybody {
-            return Some(account.to_owned());
+            return Some(own.to_owned());
         }
         let is_meant = outsiders.iter().any(|outsider| is_same(outsider, kind, text));
         (!is_meant).then(|| text.to_owned())
     };
     match statement.field("Principal") {
-        Some(Value::String(text)) if text == "*" && is_public => {
-            if statement.is_kept_to(account) {
-                Kept::All
-            } else {
-                Kept::With("Principal", json!({ "AWS": account }))
-            }
-        }
+        Some(Value::String(text)) if text == "*" => Kept::With("Principal", json!({ "AWS": own })),
         Some(Value::Object(kinds)) => {
             let mut left = Map::new();
             let mut changed = false;
@@ -353,7 +348,7 @@ fn without(statement: &Statement, outsiders: &[Grantee], account: &str) -> Kept 
                     more => drop(left.insert(kind.clone(), json!(more))),
                 }
             }
-            if !changed || anyone && statement.is_kept_to(account) {
+            if !changed {
                 Kept::All
             } else if left.is_empty() {
                 Kept::Nothing
@@ -384,7 +379,7 @@ fn is_same(outsider: &Grantee, kind: &str, text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const OWN: &str = "111122223333";
+    const OWN: &str = "arn:aws:iam::111122223333:root";
 
     fn allow(actions: &Value, resources: &Value) -> Value {
         json!({"Effect": "Allow", "Action": actions, "Resource": resources})
@@ -574,8 +569,13 @@ mod tests {
         );
         assert_eq!(trimmed(&public, Form::Resource, &own), None);
         let mut kept = read(&json!("*"));
-        kept[0]["Condition"] = json!({"StringEquals": {"aws:PrincipalAccount": OWN}});
+        kept[0]["Condition"] = json!({"StringEquals": {"aws:PrincipalAccount": "111122223333"}});
         assert_eq!(trimmed(&public, Form::Resource, &kept), None);
+        kept[0]["Condition"] = json!({"StringEquals": {"aws:PrincipalOrgID": "o-1"}});
+        assert_eq!(
+            trimmed(&public, Form::Resource, &kept),
+            Some(json!("open-by-condition"))
+        );
         let but = json!([{"Effect": "Allow", "NotPrincipal": {"AWS": OWN}, "Action": "s3:GetObject", "Resource": "*"}]);
         assert_eq!(trimmed(&public, Form::Resource, &but), Some(json!("all-but-some")));
     }

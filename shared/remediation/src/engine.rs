@@ -183,7 +183,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         // Whatever was not achieved by the last word may be achieved by another one.
         let approved = Kind::Remediate { approved: true };
         self.command(id, deadline, approved, |record| match &record.status {
-            Status::Settled(Outcome::AwaitingApproval(_) | Outcome::WouldRemediate(_) | Outcome::Failed(_))
+            Status::Settled(
+                Outcome::AwaitingApproval(_) | Outcome::WouldRemediate(_) | Outcome::Failed(_) | Outcome::Escalated(_),
+            )
             | Status::Intended => Ok(()),
             Status::Settled(other) => Err(format!("it does not wait for approval: {}", other.name())),
             Status::Reverting => Err("it is being undone".to_owned()),

@@ -8,7 +8,7 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -43,6 +43,8 @@ pub struct Directory {
     pub aws_managed: BTreeMap<String, String>,
     pub buckets: BTreeMap<String, Option<String>>,
     pub recommendations: BTreeMap<String, Recommendation>,
+    /// Users that have neither a password nor a key.
+    pub inactive: BTreeSet<String>,
 }
 
 /// IAM, IAM Access Analyzer and S3: what is written is seen by reads only after `lag`.
@@ -97,6 +99,7 @@ impl Double {
     fn new(clock: TokioClock) -> Self {
         let mut directory = Directory::default();
         directory.aws_managed.insert(ADMIN.to_owned(), admin());
+        directory.account.id = ACCOUNT.to_owned();
         Self {
             now: Mutex::new(directory),
             on_its_way: Mutex::default(),
@@ -313,6 +316,7 @@ impl Directory {
                 from,
                 displaced,
                 change,
+                ..
             } => {
                 let default = self.policy_mut(policy)?.default_version().unwrap().clone();
                 if default.id != *from || Some(default.document.as_str()) != change.before() {
@@ -334,13 +338,14 @@ impl Directory {
                 }
                 self.delete_version(policy, ours)
             }
-            Write::Text { place, change } => self.put(place, change.before(), change.after(), now),
+            Write::Text { place, change, .. } => self.put(place, change.before(), change.after(), now),
             Write::TextBack { place, found, wanted } => self.put(place, found.as_deref(), wanted.as_deref(), now),
             Write::Detach {
                 bearer,
                 policy,
                 replacement,
                 change,
+                ..
             } => {
                 let holder = holder_mut(self, bearer).ok_or_else(gone)?;
                 if let Some(text) = change.after() {
@@ -384,6 +389,10 @@ impl Policies for Shared {
     async fn bucket(&self, bucket: &BucketName) -> Result<Option<Option<String>>, Failure> {
         self.0.arrive(Some(self.0.clock.now()));
         Ok(locked(&self.0.now).buckets.get(bucket.as_str()).cloned())
+    }
+
+    async fn is_active(&self, user: &PrincipalName) -> Result<bool, Failure> {
+        Ok(!locked(&self.0.now).inactive.contains(user.as_str()))
     }
 
     async fn recommendation(&self, analysis: &Analysis) -> Result<Recommendation, Failure> {

@@ -206,7 +206,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if let Some(pace) = self.remediation.pace(scope, &write) {
             let age = (self.clock.now() - looked).to_std().unwrap_or_default();
             if age > pace.look_within {
-                return Ok(Next::LookAgain(Duration::ZERO));
+                let text = format!(
+                    "a look takes {} s, and must not take longer than {} s",
+                    age.as_secs(),
+                    pace.look_within.as_secs()
+                );
+                return Err(Failure::new(Class::Transient, R::NAME, "LookTooSlow", text));
             }
             if let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await? {
                 // By then another instance may have written what we want: look again rather than write blindly.

@@ -411,15 +411,53 @@ fn listed(kinds: &Map<String, Value>) -> Vec<Principal> {
     kinds.iter().flat_map(of_kind).collect()
 }
 
-/// Whether two policies say the same. A service may answer with another text than it was given.
+/// Whether two policies say the same. A service may answer with another text than it was given: S3 and IAM write an account as
+/// the ARN of its root, and lists in another order.
 #[must_use]
 pub fn says_the_same(one: Option<&str>, other: Option<&str>) -> bool {
-    let parsed = |text: &str| value(text).ok();
+    let parsed = |text: &str| value(text).ok().map(normal);
     match (one, other) {
         (None, None) => true,
         (Some(one), Some(other)) => one == other || parsed(one).is_some_and(|value| Some(value) == parsed(other)),
         _ => false,
     }
+}
+
+/// A policy in one spelling: what is a set is a sorted list.
+fn normal(mut policy: Value) -> Value {
+    let sorted = |value: &Value, spelt: fn(&str) -> String| -> Value {
+        let is_set =
+            |value: &Value| value.is_string() || value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+        if !is_set(value) {
+            return value.clone();
+        }
+        let mut list: Vec<String> = texts(value).into_iter().map(spelt).collect();
+        list.sort();
+        list.into()
+    };
+    let as_root = |text: &str| match account_of(text) {
+        Some(account) if account == text || text.ends_with(":root") => account.to_owned(),
+        _ => text.to_owned(),
+    };
+    let statements = match policy.get_mut("Statement") {
+        Some(Value::Array(list)) => list.iter_mut().collect(),
+        Some(one) => vec![one],
+        None => Vec::new(),
+    };
+    for statement in statements.into_iter().filter_map(Value::as_object_mut) {
+        for (name, value) in statement.iter_mut() {
+            match name.as_str() {
+                "Action" | "NotAction" | "Resource" | "NotResource" => *value = sorted(value, str::to_owned),
+                "Principal" | "NotPrincipal" => {
+                    for named in value.as_object_mut().into_iter().flat_map(Map::values_mut) {
+                        *named = sorted(named, as_root);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    policy
 }
 
 /// Which statements are not as they were left, for a reader.
@@ -640,6 +678,16 @@ mod tests {
         let document = Document::parse(r#"{"Statement":{"Effect":"Allow"}}"#).unwrap();
         let edit = BTreeMap::from([(0, Edit::Set("Action", Value::Null))]);
         assert!(document.edit(&edit).is_err());
+    }
+
+    #[test]
+    fn what_a_service_writes_in_another_way_is_the_same() {
+        let one = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":["111122223333","444455556666"]},"Action":["a:b","c:d"]}}"#;
+        let other = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":["444455556666","arn:aws:iam::111122223333:root"]},"Action":["c:d","a:b"]}}"#;
+        assert!(says_the_same(Some(one), Some(other)));
+        assert!(!says_the_same(Some(one), Some(&other.replace("c:d", "c:e"))));
+        assert!(!says_the_same(Some(one), Some(&other.replace(":root", ":role/root"))));
+        assert!(!says_the_same(Some(one), None) && says_the_same(None, None));
     }
 
     #[test]

@@ -42,6 +42,13 @@ impl Statement {
         self.is_allow() && self.is_on_everything() && self.list("Action").into_iter().any(is_everything)
     }
 
+    /// Whether it allows every action of IAM on every resource, whatever its conditions: whoever has that can have everything.
+    #[must_use]
+    pub fn grants_iam(&self) -> bool {
+        let is_iam = |action: &&str| includes(&normal(action), "iam:*");
+        self.is_allow() && self.is_on_everything() && self.list("Action").iter().any(is_iam)
+    }
+
     /// The patterns among its actions that are all actions of a service: what IAM.21 looks for, on any resource.
     #[must_use]
     pub fn full_access(&self) -> Vec<&str> {
