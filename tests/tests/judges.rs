@@ -21,11 +21,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use local_cloud::{ACCOUNT, LocalCloud, workspace};
+use local_cloud::{LocalCloud, workspace};
 use remediation::policy::{Document, Edit, Narrowed, matches};
 use revoke_permissions::{Demand, Form, FullAccess, Trimmed, trim};
 use serde_json::{Value, json};
 
+const ROOT: &str = "arn:aws:iam::111122223333:root";
 const DEMANDS: [Demand; 3] = [Demand::Administration, Demand::FullAccess, Demand::BlockedActions];
 
 /// moto carries what AWS manages; the documents go through JSON once, so that each has one spelling.
@@ -90,7 +91,7 @@ impl Judges {
 
 /// The policy after trimming, where there is something to trim.
 fn trimmed(text: &str, demand: &Demand) -> Option<String> {
-    match trim(text, demand, Form::Versioned, FullAccess::ReadOnly, ACCOUNT).unwrap() {
+    match trim(text, demand, Form::Versioned, FullAccess::ReadOnly, ROOT).unwrap() {
         Trimmed::To(text) => text,
         Trimmed::Clean | Trimmed::ByHand(..) => None,
     }

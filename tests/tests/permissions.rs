@@ -65,6 +65,7 @@ fn seed(stack: &Stack) {
     let reports = policy(&json!([allow("kms:Decrypt", "*"), allow("s3:GetObject", "*")]));
     stack.boto3(&[
         ("iam", "create_user", json!({ "UserName": "administrator" })),
+        ("iam", "create_access_key", json!({ "UserName": "administrator" })),
         ("iam", "attach_user_policy", json!({ "UserName": "administrator", "PolicyArn": ADMIN })),
         ("iam", "create_user", json!({ "UserName": "contractor" })),
         managed("securecart-legacy-admin", LEGACY),
@@ -247,9 +248,10 @@ fn a_blocked_policy_is_detached_and_attached_again(stack: &Stack) {
 fn what_the_analyzer_recommends_is_applied(stack: &Stack) {
     let sample = stack.sample("access-analyzer-unused-permission");
     let less = policy(&json!([allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/orders")]));
+    let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let finding = json!({
         "id": sample["detail"]["findingId"], "resource": sample["detail"]["resource"],
-        "steps": [{ "action": "CREATE_POLICY", "policy": arn("securecart-orders-access"), "document": less }]
+        "steps": [{ "action": "CREATE_POLICY", "policy": arn("securecart-orders-access"), "document": less, "updated": now }]
     });
     stack
         .cloud

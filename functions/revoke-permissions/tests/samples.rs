@@ -104,7 +104,7 @@ fn world() -> World {
         let advice = Advice {
             policy: orders.as_str().to_owned(),
             document: Some(less),
-            updated: None,
+            updated: Some(world.clock.now()),
         };
         let id = finding["detail"]["findingId"].as_str().unwrap().to_owned();
         directory

@@ -354,7 +354,7 @@ async fn a_recommendation_that_is_stale_or_grants_more_is_not_applied() {
         (
             &less,
             200,
-            "role/orders-api (changed-since-analysis) Escalated changed-since-analysis",
+            "policy/orders (unused permissions) Escalated changed-since-analysis",
         ),
     ] {
         let world = World::new();
@@ -485,6 +485,7 @@ async fn an_unused_role_is_quarantined_by_a_deny_and_not_deleted() {
 }
 
 const PARTNER: &str = "999988887777";
+const ROOT: &str = "arn:aws:iam::111122223333:root";
 
 #[tokio::test(start_paused = true)]
 async fn an_outsider_is_taken_out_of_a_trust_policy() {
@@ -544,6 +545,7 @@ async fn an_outsider_is_taken_out_of_a_bucket_policy() {
     undo(&world, "exports").await;
     assert_eq!(world.aws.state().buckets["exports"], Some(before));
 
+    let world = World::new();
     let open = policy(&json!([read(json!("*"))]));
     world
         .aws
@@ -552,7 +554,7 @@ async fn an_outsider_is_taken_out_of_a_bucket_policy() {
     assert_eq!(outcomes, ["bucket/exports (*) Remediated revoked"]);
     assert_eq!(
         world.aws.state().buckets["exports"],
-        Some(policy(&json!([read(json!({ "AWS": ACCOUNT }))])))
+        Some(policy(&json!([read(json!({ "AWS": ROOT }))])))
     );
 
     let kept = world.instance_with(&[("EXEMPT", "bucket/export*")]);
@@ -1108,6 +1110,287 @@ async fn a_policy_that_cannot_be_read_is_escalated_and_other_findings_are_declin
         let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
         assert_eq!(outcomes, [expected]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_by_a_provider_or_within_conditions_is_for_a_person() {
+    let world = World::new();
+    let role = "arn:aws:iam::111122223333:role/partner";
+    let provider = "arn:aws:iam::111122223333:oidc-provider/token.example";
+    let deploys = trusting(&json!({ "Federated": provider }));
+    world
+        .aws
+        .holder(Kind::Role, "partner", |role| role.trust = Some(deploys));
+    for (id, principal) in [
+        ("a", json!({ "Federated": provider })),
+        ("b", json!({ "CanonicalUser": "79a59df900b949e5" })),
+        ("c", json!({ "AWS": "*" })),
+        ("d", json!({ "AWS": PARTNER, "Federated": provider })),
+    ] {
+        let event = external(id, "AWS::IAM::Role", role, &principal, false);
+        let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+        assert!(
+            outcomes[0].ends_with("Escalated external-access"),
+            "{principal}: {outcomes:?}"
+        );
+    }
+    let org = json!({ "StringEquals": { "aws:PrincipalOrgID": "o-exampleorgid" } });
+    let within = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::exports/*", "Condition": org });
+    world.aws.change(|directory| {
+        drop(
+            directory
+                .buckets
+                .insert("exports".to_owned(), Some(policy(&json!([within])))),
+        )
+    });
+    for (id, principal, is_public) in [
+        ("e", json!({ "AWS": "*" }), true),
+        ("f", json!({ "AWS": PARTNER }), false),
+    ] {
+        let event = external(id, "AWS::S3::Bucket", "arn:aws:s3:::exports", &principal, is_public);
+        let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+        assert!(outcomes[0].ends_with("Escalated open-by-condition"), "{outcomes:?}");
+    }
+    assert!(world.aws.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outsider_whom_the_policy_does_not_name_is_no_success() {
+    let world = World::new();
+    let tls = json!({ "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": { "Bool": { "aws:SecureTransport": "false" } } });
+    for (id, text) in [("a", None), ("b", Some(policy(&json!([tls]))))] {
+        world
+            .aws
+            .change(|directory| drop(directory.buckets.insert("exports".to_owned(), text)));
+        let by_acl = external(
+            id,
+            "AWS::S3::Bucket",
+            "arn:aws:s3:::exports",
+            &json!({ "AWS": PARTNER }),
+            false,
+        );
+        let (outcomes, _) = deliver(&world.instance(), &world, &by_acl).await;
+        assert_eq!(outcomes, ["bucket/exports (999988887777) Escalated not-in-policy"]);
+    }
+    let batch = world.aws.holder(Kind::Role, "batch", |_| {});
+    let event = config("iam-policy-blacklisted-check", "AWS::IAM::Role", batch.id.as_str());
+    let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+    assert_eq!(
+        outcomes,
+        ["role/batch aws-managed-policy/AdministratorAccess (blocked policy) Declined not-attached"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trust_policy_that_names_the_dead_is_for_a_person() {
+    let world = World::new();
+    world.aws.holder(Kind::Role, "partner", |role| {
+        role.trust = Some(trusting(&json!({ "AWS": [PARTNER, "AIDAIQDELETEDUSER000"] })));
+    });
+    let event = external(
+        "a",
+        "AWS::IAM::Role",
+        "arn:aws:iam::111122223333:role/partner",
+        &json!({ "AWS": PARTNER }),
+        false,
+    );
+    let (outcomes, summary) = deliver(&world.instance(), &world, &event).await;
+    assert_eq!(
+        outcomes,
+        ["role/partner trust policy (999988887777) Escalated deleted-principal"]
+    );
+    assert!(why(&summary).contains("AIDAIQDELETEDUSER000"), "{}", why(&summary));
+    assert!(world.aws.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_who_certainly_can_act_counts_as_an_administrator_who_is_left() {
+    let saml = json!({ "Federated": "arn:aws:iam::111122223333:saml-provider/sso" });
+    let unconditional = |principal: &Value| trusting(principal);
+    let within = policy(&json!([{
+        "Effect": "Allow", "Principal": { "AWS": PARTNER }, "Action": "sts:AssumeRole",
+        "Condition": { "IpAddress": { "aws:SourceIp": "203.0.113.0/24" } }
+    }]));
+    let denied = policy(&json!([
+        { "Effect": "Allow", "Principal": { "AWS": PARTNER }, "Action": "sts:AssumeRole" },
+        { "Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole" }
+    ]));
+    for (trust, counts) in [
+        (unconditional(&json!({ "AWS": ROOT })), false),
+        (unconditional(&json!({ "AWS": ACCOUNT })), false),
+        (within, false),
+        (denied, false),
+        (unconditional(&json!({ "AWS": PARTNER })), true),
+        (unconditional(&saml), true),
+    ] {
+        let world = World::empty(World::new().clock.now());
+        let legacy = world.aws.policy("legacy", &policy(&json!([allow("iam:*", "*")])));
+        world
+            .aws
+            .holder(Kind::User, "going", |user| user.attached.push(legacy.clone()));
+        world.aws.holder(Kind::Role, "stays", |role| {
+            role.attached.push(arn(ADMIN));
+            role.trust = Some(trust.clone());
+        });
+        let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.21", "a", &legacy)).await;
+        let expected = if counts {
+            "Remediated revoked"
+        } else {
+            "Escalated last-administrator"
+        };
+        assert_eq!(outcomes, [format!("policy/legacy (full access) {expected}")], "{trust}");
+    }
+    for (inactive, expected) in [(true, "Escalated last-administrator"), (false, "Remediated revoked")] {
+        let world = World::empty(World::new().clock.now());
+        let legacy = world.aws.policy("legacy", &admin());
+        world
+            .aws
+            .holder(Kind::User, "going", |user| user.attached.push(legacy.clone()));
+        world
+            .aws
+            .holder(Kind::User, "stays", |user| user.attached.push(arn(ADMIN)));
+        if inactive {
+            world
+                .aws
+                .change(|directory| directory.inactive.extend(["stays".to_owned()]));
+        }
+        let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.1", "a", &legacy)).await;
+        assert_eq!(outcomes, [format!("policy/legacy (administration) {expected}")]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_administrators_whom_only_outsiders_can_be_one_stays() {
+    for lag in [0, 5] {
+        let world = World::empty(World::new().clock.now());
+        world.aws.lag(Duration::from_secs(lag));
+        for name in ["one", "two"] {
+            world.aws.holder(Kind::Role, name, |role| {
+                role.attached.push(arn(ADMIN));
+                role.trust = Some(trusting(&json!({ "AWS": PARTNER })));
+            });
+        }
+        let role = |name: &str| format!("arn:aws:iam::111122223333:role/{name}");
+        let trust = external("a", "AWS::IAM::Role", &role("one"), &json!({ "AWS": PARTNER }), false);
+        let unused = unused("UnusedIAMRole", "b", "AWS::IAM::Role", &role("two"));
+        let (one, two) = (world.instance(), world.instance());
+        let (a, b) = tokio::join!(deliver(&one, &world, &trust), deliver(&two, &world, &unused));
+        let all = [a.0, b.0].concat();
+        let count = |what: &str| all.iter().filter(|told| told.contains(what)).count();
+        assert_eq!((count("Remediated"), count("last-administrator")), (1, 1), "{all:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_takes_too_long_is_a_failure_by_name() {
+    let world = World::new();
+    let legacy = world.aws.policy("legacy", &admin());
+    world
+        .aws
+        .holder(Kind::User, "going", |user| user.attached.push(legacy.clone()));
+    *world.aws.reading.lock().unwrap() = Duration::from_secs(13);
+    let (_, summary) = deliver(&world.instance(), &world, &about("IAM.1", "a", &legacy)).await;
+    assert!(summary.needs_redelivery());
+    assert!(why(&summary).contains("LookTooSlow"), "{}", why(&summary));
+    assert!(world.aws.writes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_operator_gave_back_is_held_for_every_rule() {
+    let world = World::new();
+    let text = policy(&json!([allow("*", "*"), allow("s3:*", "*")]));
+    let legacy = world.aws.policy("legacy", &text);
+    deliver(&world.instance(), &world, &about("IAM.1", "a", &legacy)).await;
+    undo(&world, "legacy").await;
+    let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.21", "b", &legacy)).await;
+    assert_eq!(outcomes, ["policy/legacy (full access) Declined undone"]);
+    assert_eq!(world.aws.text(&legacy), text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detached_policy_that_grants_more_by_now_is_not_attached_again() {
+    let world = World::new();
+    let shared = world.aws.policy("shared", &policy(&json!([allow("sqs:*", "*")])));
+    let api = world
+        .aws
+        .holder(Kind::Role, "orders-api", |role| role.attached.push(shared.clone()));
+    let instance = world.instance_with(&[("BLOCKED_POLICIES", shared.as_str())]);
+    let event = config("iam-policy-blacklisted-check", "AWS::IAM::Role", api.id.as_str());
+    let (outcomes, _) = deliver(&instance, &world, &event).await;
+    assert_eq!(
+        outcomes,
+        ["role/orders-api policy/shared (blocked policy) Remediated revoked"]
+    );
+    world
+        .aws
+        .change(|directory| directory.account.policies[0].versions[0].document = admin());
+    assert_eq!(
+        undo(&world, "orders-api").await,
+        ["role/orders-api policy/shared (blocked policy) Declined changed-since"]
+    );
+    assert!(world.aws.get(&api).attached.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inline_policy_of_the_replacements_name_is_left_alone() {
+    let world = World::new();
+    let shared = world.aws.policy("shared", &policy(&json!([allow("sqs:*", "*")])));
+    let foreign = policy(&json!([allow("s3:GetObject", "*")]));
+    let api = world.aws.holder(Kind::Role, "orders-api", |role| {
+        role.attached.push(shared.clone());
+        role.inline
+            .insert("SecureCartTrimmed-shared".to_owned(), foreign.clone());
+    });
+    world
+        .aws
+        .holder(Kind::Role, "other", |role| role.attached.push(shared.clone()));
+    let less = policy(&json!([allow("sqs:SendMessage", "*")]));
+    recommends(&world, "f", vec![advice(&world, shared.as_str(), Some(&less))]);
+    let event = unused("UnusedPermission", "f", "AWS::IAM::Role", API);
+    let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+    assert_eq!(
+        outcomes,
+        ["role/orders-api policy/shared (unused permissions) Escalated foreign-policy"]
+    );
+    assert_eq!(world.aws.get(&api).inline["SecureCartTrimmed-shared"], foreign);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_approval_is_decided_on_what_is_there_by_then() {
+    let world = World::new();
+    let orders = world.aws.policy("orders", &policy(&json!([allow("s3:*", "*")])));
+    world
+        .aws
+        .holder(Kind::Role, "orders-api", |role| role.attached.push(orders.clone()));
+    let less = policy(&json!([allow("s3:GetObject", "*")]));
+    recommends(&world, "f", vec![advice(&world, orders.as_str(), Some(&less))]);
+    let waiting = world.instance_with(&[("MODE", "approve")]);
+    let event = unused("UnusedPermission", "f", "AWS::IAM::Role", API);
+    let (outcomes, _) = deliver(&waiting, &world, &event).await;
+    assert_eq!(
+        outcomes,
+        ["policy/orders (unused permissions) AwaitingApproval revoked"]
+    );
+    let id = record(&world, "orders");
+    let changed = world.clock.now();
+    let set = |at| {
+        world
+            .aws
+            .change(|directory| directory.account.policies[0].updated = Some(at))
+    };
+    set(changed);
+    let summary = waiting.approve(&id, world.deadline()).await.unwrap();
+    assert_eq!(
+        told(&summary),
+        ["policy/orders (unused permissions) Escalated changed-since-analysis"]
+    );
+    assert!(world.aws.writes().is_empty());
+    set(changed - TimeDelta::days(30));
+    let summary = waiting.approve(&id, world.deadline()).await.unwrap();
+    assert_eq!(
+        told(&summary),
+        ["policy/orders (unused permissions) Remediated revoked"]
+    );
 }
 
 #[test]

@@ -133,6 +133,7 @@ pub fn seed(stage: &Stage) -> Result<()> {
     }]);
     stage.read(&[
         ("iam", "create_user", json!({ "UserName": "administrator" })),
+        ("iam", "create_access_key", json!({ "UserName": "administrator" })),
         (
             "iam",
             "attach_user_policy",
@@ -179,7 +180,7 @@ pub fn seed(stage: &Stage) -> Result<()> {
     stage.cloud.set_recommendations(&json!({ "findings": [{
         "id": about("findingId"), "resource": about("resource"),
         "steps": [{ "action": "CREATE_POLICY", "policy": arn("securecart-orders-access"),
-            "document": policy(&json!([allow("dynamodb:GetItem", TABLE)])) }]
+            "updated": ago(0), "document": policy(&json!([allow("dynamodb:GetItem", TABLE)])) }]
     }] }))?;
     Ok(())
 }

@@ -56,6 +56,8 @@ pub struct Double {
     /// What becomes of the next writes.
     pub faults: Faults,
     lag: Mutex<Duration>,
+    /// How long it takes to read the account.
+    pub reading: Mutex<Duration>,
     writes: Mutex<Vec<String>>,
     /// How often a recommendation is still being made.
     pub in_progress: Mutex<u32>,
@@ -106,6 +108,7 @@ impl Double {
             clock,
             faults: Faults::default(),
             lag: Mutex::default(),
+            reading: Mutex::default(),
             writes: Mutex::default(),
             in_progress: Mutex::default(),
         }
@@ -210,6 +213,10 @@ impl Double {
 
     fn store(&self, write: &Write) -> Result<(), Failure> {
         let mut trial = locked(&self.now).clone();
+        // Reads are late, what is stored is not.
+        for (_, earlier) in locked(&self.on_its_way).iter() {
+            trial.apply(earlier, self.clock.now())?;
+        }
         trial.apply(write, self.clock.now())?;
         let at = self.clock.now() + *locked(&self.lag);
         locked(&self.on_its_way).push((at, write.clone()));
@@ -348,6 +355,14 @@ impl Directory {
                 ..
             } => {
                 let holder = holder_mut(self, bearer).ok_or_else(gone)?;
+                if !holder.attached.contains(policy) {
+                    return Err(Failure::new(
+                        Class::Conflict,
+                        "iam:write",
+                        "ChangedMeanwhile",
+                        "detached",
+                    ));
+                }
                 if let Some(text) = change.after() {
                     holder.inline.insert(replacement.clone(), text.to_owned());
                 }
@@ -378,6 +393,8 @@ pub struct Shared(pub Arc<Double>);
 
 impl Policies for Shared {
     async fn account(&self) -> Result<Arc<Account>, Failure> {
+        let reading = *locked(&self.0.reading);
+        tokio::time::sleep(reading).await;
         self.0.arrive(Some(self.0.clock.now()));
         Ok(Arc::new(locked(&self.0.now).account.clone()))
     }
