@@ -17,6 +17,7 @@ pub mod policy;
 pub mod report;
 pub mod settings;
 
+mod json;
 mod remediation;
 
 pub use finding::Evidence;
