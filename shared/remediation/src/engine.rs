@@ -10,38 +10,29 @@
 //! do. A lock conflict, another instance's turn and a lost response all lead to the same fresh look.
 
 mod case;
+mod policy;
 mod round;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
 
 use case::{Case, Kind, to_json};
+pub use policy::{AlwaysOn, Policy, Switch};
 
 use crate::{
     Claim, Remediation, Resolution,
     clock::{Clock, Deadline},
     failure::{Class, Failure},
-    finding::{Channel, Finding},
-    ids::{AccountId, RecordId},
+    finding::{Asked, Channel, Finding},
+    ids::RecordId,
     intake::{Intake, Message},
-    ledger::{Ledger, Record, Status},
+    ledger::{Ledger, Record, Status, Turn, Word},
     outcome::{Outcome, Reason},
     report::{Gauges, Report, Reporter},
     settings::Mode,
 };
-
-/// What the operator allows, the same for every remediation.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// How far to go.
-    pub mode: Mode,
-    /// Whether GuardDuty's sample findings are acted on.
-    pub allow_samples: bool,
-    /// The only account whose findings are acted on; `None`: those of every account.
-    pub account: Option<AccountId>,
-}
 
 /// A remediation with all that carries it out.
 #[derive(Debug)]
@@ -56,6 +47,10 @@ pub struct Engine<R, L, P, C> {
     pub clock: C,
     /// What is allowed.
     pub policy: Policy,
+    /// Whether it still is.
+    pub switch: Arc<dyn Switch>,
+    /// The role that acts, for the audit.
+    pub actor: String,
 }
 
 /// What findings ask for, before anything is looked at.
@@ -153,82 +148,117 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         self.settle_all(groups, true, deadline).await.0
     }
 
-    /// Takes a recorded change back.
+    /// Takes a recorded change back. `by`: on whose word.
     ///
     /// # Errors
-    /// When the ledger cannot be read, or there is no such record of this function.
-    pub async fn undo(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
-        self.command(id, deadline, Kind::Undo, |record| {
-            match (&record.status, &record.released) {
-                (Status::Settled(Outcome::Undone(_)), _) => Err("it has been undone already".to_owned()),
-                (_, Some(reason)) => Err(format!("the change has ended without it: {reason}")),
-                (Status::Settled(Outcome::Remediated(_)) | Status::Intended | Status::Reverting, None) => Ok(()),
-                // What was announced may have been made, whatever came of it since.
-                (Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_) | Outcome::Declined(_)), None)
-                    if record.change.is_some() =>
-                {
-                    Ok(())
-                }
-                (Status::Settled(other), None) => Err(format!("nothing was changed: {}", other.name())),
-            }
-        })
-        .await
+    /// When the ledger cannot be read, there is no such record of this function, or nothing of it can be taken back.
+    pub async fn undo(&self, id: &RecordId, by: &str, deadline: Deadline) -> Result<Summary, Failure> {
+        self.command(id, by, deadline, Kind::Undo, revertible).await
     }
 
-    /// Carries out a recorded plan that waits for approval, if it still is what is to be done.
+    /// Carries out a recorded plan that waits for approval, if it still is what is to be done. `by`: on whose word.
     ///
     /// # Errors
-    /// When the ledger cannot be read, or there is no such record of this function.
-    pub async fn approve(&self, id: &RecordId, deadline: Deadline) -> Result<Summary, Failure> {
+    /// When the ledger cannot be read, there is no such record of this function, or it cannot be approved any more.
+    pub async fn approve(&self, id: &RecordId, by: &str, deadline: Deadline) -> Result<Summary, Failure> {
         // Whatever was not achieved by the last word may be achieved by another one.
         let approved = Kind::Remediate { approved: true };
-        self.command(id, deadline, approved, |record| match &record.status {
-            Status::Settled(
-                Outcome::AwaitingApproval(_) | Outcome::WouldRemediate(_) | Outcome::Failed(_) | Outcome::Escalated(_),
-            )
+        self.command(id, by, deadline, approved, |record| self.approvable(record))
+            .await
+    }
+
+    fn approvable(&self, record: &Record) -> Result<(), String> {
+        match &record.status {
+            Status::Settled(Outcome::AwaitingApproval(_)) => {
+                let until = record.updated_at + self.policy.approval;
+                if until <= self.clock.now() {
+                    return Err(format!(
+                        "its plan waited until {until} and has expired; a new event of the finding brings a new one"
+                    ));
+                }
+                Ok(())
+            }
+            Status::Settled(Outcome::WouldRemediate(_) | Outcome::Failed(_) | Outcome::Escalated(_))
             | Status::Intended => Ok(()),
             Status::Settled(other) => Err(format!("it does not wait for approval: {}", other.name())),
             Status::Reverting => Err("it is being undone".to_owned()),
-        })
-        .await
+        }
     }
 
     async fn command(
         &self,
         id: &RecordId,
+        by: &str,
         deadline: Deadline,
         kind: Kind,
         admits: impl FnOnce(&Record) -> Result<(), String>,
     ) -> Result<Summary, Failure> {
-        let refuse = |code: &str, why: String| Failure::new(Class::Permanent, "command", code, format!("{id}: {why}"));
         let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
         let record = record.filter(|record| record.remediation == R::NAME);
-        let record = record.ok_or_else(|| refuse("NoSuchRecord", format!("no such record of {}", R::NAME)))?;
-        admits(&record).map_err(|why| refuse("Refused", why))?;
-        let target: R::Target = serde_json::from_value(record.target.clone())
-            .map_err(|error| refuse("UnreadableRecord", error.to_string()))?;
-        let scope = self
-            .remediation
-            .scopes(&target)
-            .into_iter()
-            .find(|scope| scope.to_string() == record.scope);
-        let scope =
-            scope.ok_or_else(|| refuse("NoSuchScope", format!("{} is not configured any more", record.scope)))?;
-        let refused = if kind == Kind::Undo {
-            None
-        } else {
-            self.reconsider(&target, deadline).await?
+        let record = record.ok_or_else(|| refuse(id, "NoSuchRecord", format!("no such record of {}", R::NAME)))?;
+        admits(&record).map_err(|why| refuse(id, "Refused", why))?;
+        if self.policy.stop {
+            let why = "everything is stopped: set stop to false in the settings first".to_owned();
+            return Err(refuse(id, "Stopped", why));
+        }
+        let word = Word {
+            by: by.to_owned(),
+            at: self.clock.now(),
         };
-        let case = Case {
-            refused,
-            messages: vec![0],
-            record: Some(record.clone()),
-            ..Case::new(record.id, target, record.evidence, kind)
-        };
+        let (scope, mut case) = self.recorded(record, kind, word)?;
+        if kind != Kind::Undo {
+            case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
+        }
         Ok(self
             .settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
             .await
             .0)
+    }
+
+    /// The case of a record that somebody's word brings up again.
+    fn recorded(&self, record: Record, kind: Kind, word: Word) -> Result<(R::Scope, Case<R>), Failure> {
+        let target: R::Target = serde_json::from_value(record.target.clone())
+            .map_err(|error| refuse(&record.id, "UnreadableRecord", error.to_string()))?;
+        let mut scopes = self.remediation.scopes(&target).into_iter();
+        let scope = scopes.find(|scope| scope.to_string() == record.scope).ok_or_else(|| {
+            let why = format!("{} is not configured any more", record.scope);
+            refuse(&record.id, "NoSuchScope", why)
+        })?;
+        let case = Case {
+            word: Some(word),
+            messages: vec![0],
+            record: Some(record.clone()),
+            ..Case::new(record.id, target, record.evidence, kind)
+        };
+        Ok((scope, case))
+    }
+
+    /// The cases of what was done about a finding that somebody wants undone.
+    async fn undoing(&self, message: usize, finding: &Finding, claimed: &mut Claimed<R>) -> Result<(), Failure> {
+        let records = self.ledger.of_finding(R::NAME, &finding.evidence.id).await?;
+        let records: Vec<_> = records
+            .into_iter()
+            .filter(|record| revertible(record).is_ok())
+            .collect();
+        if records.is_empty() {
+            let text = format!("{} has changed nothing for this finding that could be undone", R::NAME);
+            decline(
+                &mut claimed.summary,
+                Some(finding),
+                Reason::new("nothing-to-undo", text),
+            );
+        }
+        for record in records {
+            let word = Word {
+                by: Asked::Undo.by().to_owned(),
+                at: self.clock.now(),
+            };
+            let (scope, mut case) = self.recorded(record, Kind::Undo, word)?;
+            case.messages = vec![message];
+            case.channels.insert(finding.evidence.channel.clone());
+            claimed.groups.entry(scope).or_default().push(case);
+        }
+        Ok(())
     }
 
     /// Says what would be done about an event, and why. Writes nothing, whatever the mode.
@@ -236,7 +266,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// # Errors
     /// When AWS or the ledger cannot be read.
     pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
-        let claimed = self.claim(vec![(0, intake)], deadline).await;
+        let claimed = self.claim(vec![(0, intake)], true, deadline).await;
         let mut summary = claimed.summary;
         for (scope, mut cases) in claimed.groups {
             self.preview(&scope, &mut cases).await?;
@@ -251,7 +281,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// Returns the summary, and the indexes of the inputs that must come again.
     async fn run(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> (Summary, Vec<usize>) {
-        let claimed = self.claim(intakes, deadline).await;
+        let claimed = self.claim(intakes, false, deadline).await;
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
         redeliver.extend(claimed.unreadable);
@@ -261,7 +291,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Claims, resolves, applies the guardrails, and groups by scope. The same matter from two messages is one case.
-    async fn claim(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> Claimed<R> {
+    /// `only_asking`: nothing will be written, and a function that is switched off says as well what it would do.
+    async fn claim(&self, intakes: Vec<(usize, Intake)>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
         for (message, intake) in intakes {
@@ -273,7 +304,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             };
             for finding in findings {
-                let claim = self.refuse_finding(&finding);
+                if finding.asked == Some(Asked::Undo) && !only_asking && !self.policy.stop {
+                    if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
+                        tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
+                        claimed.summary.unsettled.push(failure.to_string());
+                        claimed.unreadable.push(message);
+                    }
+                    continue;
+                }
+                let claim = self.refuse_finding(&finding).filter(|_| !only_asking);
                 match claim.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
                     Claim::Targets(targets) => {
                         let mut finding = finding;
@@ -322,7 +361,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&claimed))) {
                     (None, Some(Ok(Resolution::Targets(targets)))) => targets
                         .iter()
-                        .map(|target| named_as(target.clone(), self.remediation.guard(target), None))
+                        .map(|target| {
+                            named_as(target.clone(), self.refuse_target(target, &finding.evidence.kind), None)
+                        })
                         .collect(),
                     (None, Some(Ok(Resolution::Declined(reason)))) => {
                         vec![named_as(claimed, Some(reason.clone()), None)]
@@ -340,8 +381,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         let evidence = &finding.evidence;
                         let (scope_name, target_name) = (scope.to_string(), target.to_string());
                         let id = RecordId::derive(R::NAME, &scope_name, &target_name, &evidence.id, &evidence.version);
-                        let kind = Kind::Remediate { approved: false };
+                        let kind = Kind::Remediate {
+                            approved: finding.asked == Some(Asked::Remediate),
+                        };
+                        let word = finding.asked.map(|asked| Word {
+                            by: asked.by().to_owned(),
+                            at: self.clock.now(),
+                        });
                         let new = || Case {
+                            word: word.clone(),
                             refused: refused.clone(),
                             answered: finding.answered,
                             outcome: failure.clone().map(Outcome::Failed),
@@ -362,12 +410,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Why a plan that waited must not be carried out: its target may be another one by now, or protected.
-    async fn reconsider(&self, target: &R::Target, deadline: Deadline) -> Result<Option<Reason>, Failure> {
+    async fn reconsider(&self, target: &R::Target, kind: &str, deadline: Deadline) -> Result<Option<Reason>, Failure> {
         let name = target.to_string();
         Ok(match self.resolve(target.clone(), deadline).await? {
             Resolution::Declined(reason) => Some(reason),
             Resolution::Targets(targets) if targets.iter().any(|resolved| resolved.to_string() == name) => {
-                self.remediation.guard(target)
+                self.refuse_target(target, kind)
             }
             Resolution::Targets(_) => Some(Reason::new("another-target", format!("{name} is not what it was"))),
         })
@@ -397,8 +445,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// Guardrails on the finding as a whole. These leave a line in the log, and no record.
     fn refuse_finding(&self, finding: &Finding) -> Option<Reason> {
-        if self.policy.mode == Mode::Off {
-            return Some(Reason::new("off", "the function is switched off"));
+        if finding.asked == Some(Asked::Other) {
+            return Some(Reason::new(
+                "other-action",
+                "a custom action that none of the functions answers to",
+            ));
+        }
+        if self.policy.mode_of(&finding.evidence.kind) == Mode::Off {
+            let text = format!("{} is switched off for {}", R::NAME, finding.evidence.kind);
+            return Some(Reason::new("off", text));
         }
         finding
             .suppressed
@@ -416,12 +471,20 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 "the finding is a GuardDuty sample; nothing happened",
             ));
         }
-        let account = &finding.evidence.account;
-        let foreign = self.policy.account.as_ref().filter(|own| *own != account);
-        foreign.map(|own| {
+        let (account, own) = (&finding.evidence.account, &self.policy.account);
+        (!self.policy.any_account && account != own).then(|| {
             let text = format!("the finding is about account {account}; this deployment acts in {own} only");
             Reason::new("other-account", text)
         })
+    }
+
+    /// Why a target must not be touched for this kind of finding.
+    fn refuse_target(&self, target: &R::Target, kind: &str) -> Option<Reason> {
+        let exempt = || {
+            let resources = self.remediation.resources(target);
+            self.policy.exempts(kind, &resources, self.clock.now())
+        };
+        self.remediation.guard(target).or_else(exempt)
     }
 
     async fn settle_all(
@@ -472,9 +535,31 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         }
         redeliver.sort_unstable();
         redeliver.dedup();
+        self.quieten(&mut news).await;
         let within = deadline.remaining_to_report(self.clock.now());
         self.reporter.report(R::NAME, &news, &gauges, within).await;
         (summary, redeliver)
+    }
+
+    /// That the budget is spent is told once an hour, and not with each plan that waits for it.
+    async fn quieten(&self, news: &mut [Report]) {
+        let waits = |report: &&mut Report| {
+            report.notice
+                && matches!(&report.outcome, Outcome::AwaitingApproval(reason) if reason.code == Reason::BUDGET)
+        };
+        let mut waiting: Vec<_> = news.iter_mut().filter(waits).collect();
+        let Some((first, others)) = waiting.split_first_mut() else {
+            return;
+        };
+        for report in others {
+            report.notice = false;
+        }
+        let key = format!("notice#{}", self.policy.budget(R::NAME, self.clock.now()).key);
+        let turn = self
+            .ledger
+            .turn(&key, Duration::from_secs(3600), self.clock.now())
+            .await;
+        first.notice = matches!(turn, Ok(Turn::Ours));
     }
 
     /// Looks up what the ledger knows of the cases; what has ended before is not done again.
@@ -501,6 +586,26 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         }
         Ok(())
+    }
+}
+
+fn refuse(id: &RecordId, code: &str, why: String) -> Failure {
+    Failure::new(Class::Permanent, "command", code, format!("{id}: {why}"))
+}
+
+/// Why nothing of a record can be taken back, if so.
+fn revertible(record: &Record) -> Result<(), String> {
+    match (&record.status, &record.released) {
+        (Status::Settled(Outcome::Undone(_)), _) => Err("it has been undone already".to_owned()),
+        (_, Some(reason)) => Err(format!("the change has ended without it: {reason}")),
+        (Status::Settled(Outcome::Remediated(_)) | Status::Intended | Status::Reverting, None) => Ok(()),
+        // What was announced may have been made, whatever came of it since.
+        (Status::Settled(Outcome::Failed(_) | Outcome::Escalated(_) | Outcome::Declined(_)), None)
+            if record.change.is_some() =>
+        {
+            Ok(())
+        }
+        (Status::Settled(other), None) => Err(format!("nothing was changed: {}", other.name())),
     }
 }
 

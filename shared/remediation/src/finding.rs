@@ -129,6 +129,37 @@ pub struct Evidence {
     pub observed_at: Timestamp,
 }
 
+/// What a custom action of Security Hub asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To remediate: it counts as approved.
+    Remediate,
+    /// To take back what was done.
+    Undo,
+    /// An action that is not ours.
+    Other,
+}
+
+impl Asked {
+    /// By the name of the action, in any case.
+    pub(crate) fn named(action: &str) -> Self {
+        match action.trim().to_ascii_lowercase().as_str() {
+            "remediate" => Self::Remediate,
+            "undo remediation" => Self::Undo,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whose word it is: Security Hub does not say who chose the action.
+    pub(crate) fn by(self) -> &'static str {
+        match self {
+            Self::Remediate => "the Security Hub custom action Remediate",
+            Self::Undo => "the Security Hub custom action Undo remediation",
+            Self::Other => "a Security Hub custom action",
+        }
+    }
+}
+
 /// A finding as the functions see it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
@@ -142,6 +173,8 @@ pub struct Finding {
     pub answered: bool,
     /// Security Hub shows it as suppressed: somebody has decided that nothing is to be done.
     pub suppressed: bool,
+    /// A custom action was chosen on it.
+    pub asked: Option<Asked>,
     /// What was seen.
     pub detail: Detail,
 }

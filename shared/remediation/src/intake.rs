@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     finding::{
-        Envelope, Finding, FindingError, from_asff, from_cloudtrail, from_config, from_external_access, from_guardduty,
-        from_health, from_ocsf, from_unused_access,
+        Asked, Envelope, Finding, FindingError, from_asff, from_cloudtrail, from_config, from_external_access,
+        from_guardduty, from_health, from_ocsf, from_unused_access,
     },
     ids::{InvalidRecordId, RecordId},
     outcome::Reason,
@@ -42,11 +42,20 @@ pub struct Message {
 #[derive(Debug)]
 pub enum Command {
     /// Take a recorded change back.
-    Undo(RecordId),
+    Undo(Order),
     /// Carry out a recorded plan.
-    Approve(RecordId),
+    Approve(Order),
     /// Say what would be done about this event, and why, without writing anything.
     Explain(Intake),
+}
+
+/// Which record is meant, and on whose word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The record.
+    pub id: RecordId,
+    /// Who gives the order, as they say of themselves.
+    pub by: String,
 }
 
 /// A readable event: what it holds.
@@ -110,6 +119,8 @@ struct Shape<'a> {
     approve: Option<String>,
     #[serde(default, borrow)]
     explain: Option<&'a RawValue>,
+    #[serde(default)]
+    by: Option<String>,
 }
 
 /// Reads what the function was called with.
@@ -127,14 +138,16 @@ pub fn read(payload: &str) -> Result<Invocation, IntakeError> {
             undo: Some(id),
             approve: None,
             explain: None,
+            by,
             ..
-        } => Ok(Invocation::Command(Command::Undo(RecordId::parse(&id)?))),
+        } => Ok(Invocation::Command(Command::Undo(order(&id, by)?))),
         Shape {
             undo: None,
             approve: Some(id),
             explain: None,
+            by,
             ..
-        } => Ok(Invocation::Command(Command::Approve(RecordId::parse(&id)?))),
+        } => Ok(Invocation::Command(Command::Approve(order(&id, by)?))),
         Shape {
             undo: None,
             approve: None,
@@ -145,6 +158,21 @@ pub fn read(payload: &str) -> Result<Invocation, IntakeError> {
             "expected the key Records, detail-type, or exactly one of undo, approve and explain".to_owned(),
         )),
     }
+}
+
+fn order(id: &str, by: Option<String>) -> Result<Order, InvalidRecordId> {
+    let by = by.map(|by| {
+        by.chars()
+            .filter(|char| !char.is_control())
+            .take(256)
+            .collect::<String>()
+    });
+    Ok(Order {
+        id: RecordId::parse(id)?,
+        by: by
+            .filter(|by| !by.trim().is_empty())
+            .unwrap_or_else(|| "somebody who did not say".to_owned()),
+    })
 }
 
 fn read_batch(payload: &str) -> Result<Invocation, IntakeError> {
@@ -183,6 +211,8 @@ fn is_schedule(event: &Envelope) -> bool {
 
 #[derive(Deserialize)]
 struct SecurityHubDetail<'a> {
+    #[serde(default, rename = "actionName")]
+    action: Option<serde_json::Value>,
     #[serde(default, borrow)]
     findings: Option<Vec<&'a RawValue>>,
 }
@@ -193,22 +223,26 @@ fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
         detail_type: event.detail_type.clone(),
         error,
     };
-    let list = |read: &dyn Fn(&str, &str) -> Result<Finding, FindingError>| {
+    let list = |read: &dyn Fn(&str, &str, Asked) -> Result<Finding, FindingError>| {
         let parsed: SecurityHubDetail<'_> =
             serde_json::from_str(detail).map_err(|error| IntakeError::malformed("detail", &error))?;
         let entries = parsed.findings.filter(|entries| !entries.is_empty());
         let entries = entries.ok_or_else(|| named(FindingError::Missing("detail.findings".to_owned())))?;
+        let action = parsed.action.as_ref().and_then(serde_json::Value::as_str);
+        let asked = Asked::named(action.unwrap_or_default());
         let each = entries.iter().enumerate();
-        each.map(|(index, entry)| read(entry.get(), &format!("detail.findings[{index}]")).map_err(named))
+        each.map(|(index, entry)| read(entry.get(), &format!("detail.findings[{index}]"), asked).map_err(named))
             .collect::<Result<Vec<_>, _>>()
             .map(Intake::Findings)
     };
     let one = |finding: Result<Finding, FindingError>| finding.map(|it| Intake::Findings(vec![it])).map_err(named);
     match (event.source.as_str(), event.detail_type.as_str()) {
         ("aws.guardduty", "GuardDuty Finding") => one(from_guardduty(detail)),
-        ("aws.securityhub", "Security Hub Findings - Imported") => list(&|entry, at| from_asff(entry, at, false)),
-        ("aws.securityhub", "Security Hub Findings - Custom Action") => list(&|entry, at| from_asff(entry, at, true)),
-        ("aws.securityhub", "Findings Imported V2") => list(&|entry, at| from_ocsf(entry, at)),
+        ("aws.securityhub", "Security Hub Findings - Imported") => list(&|entry, at, _| from_asff(entry, at, None)),
+        ("aws.securityhub", "Security Hub Findings - Custom Action") => {
+            list(&|entry, at, asked| from_asff(entry, at, Some(asked)))
+        }
+        ("aws.securityhub", "Findings Imported V2") => list(&|entry, at, _| from_ocsf(entry, at)),
         ("aws.config", "Config Rules Compliance Change") => one(from_config(event)),
         ("aws.access-analyzer", "Unused Access Finding for IAM entities") => one(from_unused_access(event)),
         ("aws.access-analyzer", "Access Analyzer Finding" | "Internal Access Finding") => {

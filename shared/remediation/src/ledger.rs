@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     finding::Evidence,
-    ids::RecordId,
+    ids::{FindingId, RecordId},
     outcome::{Outcome, Reason},
 };
 
@@ -69,6 +69,15 @@ pub struct Image {
     pub inverse: Value,
 }
 
+/// Somebody's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Whose, as they said.
+    pub by: String,
+    /// When it was given.
+    pub at: Timestamp,
+}
+
 /// One matter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
@@ -99,6 +108,18 @@ pub struct Record {
     /// The AWS request ids of the writes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<String>,
+    /// The role that wrote it last.
+    #[serde(default)]
+    pub actor: String,
+    /// Who let the change be made, where it waited for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Word>,
+    /// Who had it taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reverted: Option<Word>,
+    /// Whether people were told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub noticed: bool,
     /// When it was first written.
     pub created_at: Timestamp,
     /// When it was last written.
@@ -176,6 +197,17 @@ pub struct Entry<C> {
     pub record: Option<Record>,
     /// The standing entry.
     pub standing: Option<StandingWrite<C>>,
+    /// Whether it is a change that the budget pays for.
+    pub counts: bool,
+}
+
+/// How many changes may be made within a time. Writes that count spend it together with what they write, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Budget {
+    /// What it is for, with the time that it is for.
+    pub key: String,
+    /// How many.
+    pub limit: u32,
 }
 
 /// What became of an [`Entry`].
@@ -185,6 +217,8 @@ pub enum Written {
     Stored,
     /// Somebody wrote since: nothing was stored.
     Behind,
+    /// The budget is spent: nothing was stored.
+    OverBudget,
 }
 
 /// Whose turn it is to make a call that is limited across all instances.
@@ -201,6 +235,13 @@ pub trait Ledger: Send + Sync {
     /// The records that exist among these, in any order.
     fn find(&self, ids: &[RecordId]) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
 
+    /// The records of a function about any version of a finding.
+    fn of_finding(
+        &self,
+        remediation: &str,
+        finding: &FindingId,
+    ) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
+
     /// All that is held in this scope.
     fn standing<C: DeserializeOwned + Send>(
         &self,
@@ -212,6 +253,7 @@ pub trait Ledger: Send + Sync {
         &self,
         scope: ScopeKey<'_>,
         entries: &[Entry<C>],
+        budget: &Budget,
     ) -> impl Future<Output = Result<Vec<Written>, Failure>> + Send;
 
     /// Takes the turn for `key` if nobody took it within the last `every`.
@@ -223,6 +265,10 @@ impl<L: Ledger> Ledger for std::sync::Arc<L> {
         L::find(self, ids).await
     }
 
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        L::of_finding(self, remediation, finding).await
+    }
+
     async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
         L::standing(self, scope).await
     }
@@ -231,8 +277,9 @@ impl<L: Ledger> Ledger for std::sync::Arc<L> {
         &self,
         scope: ScopeKey<'_>,
         entries: &[Entry<C>],
+        budget: &Budget,
     ) -> Result<Vec<Written>, Failure> {
-        L::write(self, scope, entries).await
+        L::write(self, scope, entries, budget).await
     }
 
     async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {

@@ -20,6 +20,9 @@ impl Reason {
     /// it: once the hold is over only newer findings may bring the change again.
     pub const UNDONE: &str = "undone";
 
+    /// The code of a plan that waits because the changes of the hour are made.
+    pub const BUDGET: &str = "budget";
+
     /// Of an undo that finds its change taken back by another record of it.
     #[must_use]
     pub fn undone_before() -> Self {
@@ -103,6 +106,15 @@ impl Outcome {
             Self::Declined(reason) => reason.code == Reason::UNDONE,
             Self::WouldRemediate(_) | Self::AwaitingApproval(_) | Self::Escalated(_) | Self::Failed(_) => false,
         }
+    }
+
+    /// Whether people are told of it unasked: something was changed, or is for them to do.
+    #[must_use]
+    pub fn is_notable(&self) -> bool {
+        matches!(
+            self,
+            Self::Remediated(_) | Self::AwaitingApproval(_) | Self::Escalated(_) | Self::Undone(_)
+        )
     }
 
     /// Whether the message must be delivered again.

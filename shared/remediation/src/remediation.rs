@@ -144,6 +144,9 @@ pub trait Remediation: Send + Sync {
     /// Why this target must not be touched, whatever a finding says.
     fn guard(&self, target: &Self::Target) -> Option<Reason>;
 
+    /// The names by which exemptions may mean a target, such as `user/alice` or `203.0.113.7/32`.
+    fn resources(&self, target: &Self::Target) -> Vec<String>;
+
     /// The scopes in which a target is dealt with.
     fn scopes(&self, target: &Self::Target) -> Vec<Self::Scope>;
 
@@ -173,6 +176,11 @@ pub trait Remediation: Send + Sync {
     /// Why a change must not be made, whatever was decided: it would grant more, or protect less, than what is there. The
     /// engine asks before it records the change, and escalates it.
     fn oversteps(&self, change: &Self::Change) -> Option<Reason>;
+
+    /// Whether a plan that was shown and the one that is made now are the same to whoever approved it.
+    fn is_same_plan(&self, shown: &Self::Change, now: &Self::Change) -> bool {
+        shown == now
+    }
 
     /// Writes. Conditional on the state that the plan was made from: if it has changed, a conflict.
     fn apply(

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     finding::{Channel, Evidence},
     ids::RecordId,
+    ledger::Image,
     outcome::Outcome,
 };
 
@@ -25,6 +26,12 @@ pub struct Report {
     /// The ways by which it came; each is answered on.
     #[serde(skip)]
     pub channels: BTreeSet<Channel>,
+    /// Whether people are to be told of it: nobody has been yet.
+    #[serde(skip)]
+    pub notice: bool,
+    /// The change, or the plan.
+    #[serde(skip)]
+    pub image: Option<Image>,
     /// How it ended.
     pub outcome: Outcome,
 }

@@ -56,4 +56,3 @@ pub struct InvalidSetting {
     /// What is wrong.
     pub problem: String,
 }
-

@@ -5,8 +5,8 @@ use std::time::Duration;
 use remediation::{
     clock::Timestamp,
     failure::Failure,
-    ids::RecordId,
-    ledger::{Entry, Ledger, Record, ScopeKey, Standing, Turn, Written},
+    ids::{FindingId, RecordId},
+    ledger::{Budget, Entry, Ledger, Record, ScopeKey, Standing, Turn, Written},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -52,6 +52,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         self.call("ledger:find", self.inner.find(ids)).await
     }
 
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        self.call("ledger:of_finding", self.inner.of_finding(remediation, finding))
+            .await
+    }
+
     async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
         self.call("ledger:standing", self.inner.standing(scope)).await
     }
@@ -60,8 +65,10 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         &self,
         scope: ScopeKey<'_>,
         entries: &[Entry<C>],
+        budget: &Budget,
     ) -> Result<Vec<Written>, Failure> {
-        self.call("ledger:write", self.inner.write(scope, entries)).await
+        self.call("ledger:write", self.inner.write(scope, entries, budget))
+            .await
     }
 
     async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {

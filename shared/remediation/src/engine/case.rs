@@ -10,7 +10,7 @@ use crate::{
     failure::{Class, Failure},
     finding::{Channel, Evidence},
     ids::RecordId,
-    ledger::{Image, Record, Revision, Status},
+    ledger::{Image, Record, Revision, Status, Word},
     outcome::{Outcome, Reason},
     report::Report,
 };
@@ -29,6 +29,12 @@ pub(super) struct Case<R: Remediation> {
     pub(super) target: R::Target,
     pub(super) evidence: Evidence,
     pub(super) kind: Kind,
+    /// Whose word asks for it, where somebody's does.
+    pub(super) word: Option<Word>,
+    /// The budget has no room for it.
+    pub(super) over_budget: bool,
+    /// People are to be told: nobody has been yet.
+    pub(super) notice: bool,
     /// A guardrail's answer.
     pub(super) refused: Option<Reason>,
     /// Security Hub shows that somebody dealt with the finding; if the ledger knows this version, that was us.
@@ -52,6 +58,9 @@ impl<R: Remediation> Case<R> {
             key: target.to_string(),
             target,
             kind,
+            word: None,
+            over_budget: false,
+            notice: false,
             refused: None,
             answered: false,
             record: None,
@@ -134,6 +143,10 @@ impl<R: Remediation> Case<R> {
                 image: None,
                 released: None,
                 requests: Vec::new(),
+                actor: String::new(),
+                approved: None,
+                reverted: None,
+                noticed: false,
                 created_at: now,
                 updated_at: now,
             },
@@ -142,6 +155,11 @@ impl<R: Remediation> Case<R> {
         if matches!(status, Status::Settled(_)) && !self.is_made() {
             record.change = None;
             record.image = None;
+        }
+        if self.word.is_some() && self.kind == Kind::Undo {
+            record.reverted.clone_from(&self.word);
+        } else if self.word.is_some() {
+            record.approved.clone_from(&self.word);
         }
         record.status = status;
         record.updated_at = now;
@@ -172,6 +190,8 @@ impl<R: Remediation> Case<R> {
             target: self.key,
             evidence: self.evidence,
             channels: self.channels,
+            notice: self.notice,
+            image: self.record.and_then(|record| record.image),
             outcome: self.outcome?,
         })
     }

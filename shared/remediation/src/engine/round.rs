@@ -166,7 +166,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         progress.measure(&plan.gauges);
 
         let held: BTreeMap<&str, &Standing<R::Change>> = standing.iter().map(|s| (s.target.as_str(), s)).collect();
-        let writes_allowed = matches!(self.policy.mode, Mode::Enforce | Mode::Approve);
+        let writes_allowed = self.policy.may_write();
         let Sorted { mut pending, gated } = self.sort(scope, cases, &plan, &held, progress, now)?;
         if writes_allowed && !gated {
             pending.extend(self.upkeep(&plan.upkeep, &held, progress, now).await?);
@@ -218,6 +218,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 let wait = (free - now).to_std().unwrap_or_default();
                 return Ok(Next::LookAgain(wait + Class::Conflict.pause(1, self.jitter())));
             }
+        }
+        if !self.switch.allows_writes().await? {
+            let text = "the settings have come to forbid it since the run began";
+            return Err(Failure::new(Class::Permanent, R::NAME, "Stopped", text));
         }
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
@@ -324,6 +328,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         entry: Entry {
                             record: Some(record),
                             standing,
+                            counts: false,
                         },
                     })
                 };
@@ -333,6 +338,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     entry: Entry {
                         record: None,
                         standing: None,
+                        counts: false,
                     },
                 };
                 match (decision, case.kind) {
@@ -358,7 +364,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     (Decision::Escalate(reason), Kind::Remediate { .. }) => {
                         pending.push(settle(Outcome::Escalated(reason.clone()), None)?);
                     }
-                    (Decision::Act(step, reason), kind) => match self.gate(kind, reason) {
+                    (Decision::Act(step, reason), kind) => match self.gate(case, step, reason) {
                         Some(outcome) => {
                             gated = true;
                             if kind == Kind::Undo || case.is_intended() {
@@ -371,6 +377,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                                 let entry = Entry {
                                     record: Some(record),
                                     standing: None,
+                                    counts: false,
                                 };
                                 pending.push(Pending {
                                     case: index,
@@ -397,12 +404,48 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Why a step may not be taken now.
-    fn gate(&self, kind: Kind, reason: &Reason) -> Option<Outcome> {
-        match (self.policy.mode, kind) {
-            (Mode::Enforce, _) | (Mode::Approve, Kind::Undo | Kind::Remediate { approved: true }) => None,
-            (Mode::Approve, Kind::Remediate { approved: false }) => Some(Outcome::AwaitingApproval(reason.clone())),
+    fn gate(&self, case: &Case<R>, step: &Step<R::Change>, reason: &Reason) -> Option<Outcome> {
+        let mode = match case.kind {
+            Kind::Undo => self.policy.mode,
+            Kind::Remediate { .. } => self.policy.mode_of(&case.evidence.kind),
+        };
+        let waits = |code: &str, why: &str| {
+            let text = format!("{}; {why}", reason.text);
+            Some(Outcome::AwaitingApproval(Reason::new(code, text)))
+        };
+        match (mode, case.kind) {
             (Mode::DryRun | Mode::Off, _) => Some(Outcome::WouldRemediate(reason.clone())),
+            _ if self.policy.stop => waits("stopped", "everything is stopped by the settings"),
+            (_, Kind::Undo) => None,
+            (_, Kind::Remediate { approved: true }) => {
+                let is_stale = self.is_stale(case, step);
+                is_stale
+                    .then(|| {
+                        waits(
+                            "stale-plan",
+                            "this is another plan than the one that was shown: look, and approve again",
+                        )
+                    })
+                    .flatten()
+            }
+            (Mode::Approve, Kind::Remediate { approved: false }) => Some(Outcome::AwaitingApproval(reason.clone())),
+            (Mode::Enforce, Kind::Remediate { approved: false }) if case.over_budget => {
+                let limit = self.policy.changes_per_hour;
+                waits(Reason::BUDGET, &format!("the {limit} changes of this hour are made"))
+            }
+            (Mode::Enforce, Kind::Remediate { approved: false }) => None,
         }
+    }
+
+    /// Whether somebody approved another plan than this. One that is being carried out is looked at no more.
+    fn is_stale(&self, case: &Case<R>, step: &Step<R::Change>) -> bool {
+        let Step::Make(change) = step else { return false };
+        let shown = case.record.as_ref().filter(|_| !case.is_intended());
+        let shown = shown.and_then(|record| record.change.clone());
+        shown.is_some_and(|shown| {
+            let shown: Option<R::Change> = serde_json::from_value(shown).ok();
+            !shown.is_some_and(|shown| self.remediation.is_same_plan(&shown, change))
+        })
     }
 
     /// The record of what is about to be done; `None` when it is recorded already.
@@ -456,7 +499,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 change: change.clone(),
             })
         });
-        Ok((record.is_some() || standing.is_some()).then_some(Entry { record, standing }))
+        let counts = matches!(step, Step::Make(_))
+            && standing.is_some()
+            && !case.is_intended()
+            && case.kind == Kind::Remediate { approved: false };
+        let is_needed = record.is_some() || standing.is_some();
+        Ok(is_needed.then_some(Entry {
+            record,
+            standing,
+            counts,
+        }))
     }
 
     fn after_undo(&self, row: &Standing<R::Change>, now: Timestamp) -> StandingWrite<R::Change> {
@@ -509,6 +561,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         record: row.map_or_else(|| unasked::<R>(&due.target), |row| row.record.clone()),
                         change: change.clone(),
                     })),
+                    counts: false,
                 },
                 (Step::Revert(_), None) => continue,
                 (Step::Revert(_), Some(row)) if due.in_place => {
@@ -522,6 +575,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         change: change.clone(),
                         ..row.clone()
                     })),
+                    counts: false,
                 },
             };
             pending.push(Pending {
@@ -549,6 +603,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     ..record.clone()
                 }),
                 standing: Some(self.after_undo(row, now)),
+                counts: false,
             },
             record => Entry {
                 record: record.map(|record| Record {
@@ -560,8 +615,26 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     target: row.target.clone(),
                     revision: row.revision,
                 }),
+                counts: false,
             },
         }
+    }
+
+    async fn write(&self, key: ScopeKey<'_>, entries: &[Entry<R::Change>]) -> Result<Vec<Written>, Failure> {
+        let budget = self.policy.budget(R::NAME, self.clock.now());
+        self.ledger.write(key, entries, &budget).await
+    }
+
+    /// The entry with who writes it; and whether people are to be told, which is decided together with what they are told
+    /// of, so that it is done once at most.
+    fn stamped(&self, mut entry: Entry<R::Change>) -> (Entry<R::Change>, bool) {
+        let Some(record) = &mut entry.record else {
+            return (entry, false);
+        };
+        record.actor.clone_from(&self.actor);
+        let notice = !record.noticed && matches!(&record.status, Status::Settled(outcome) if outcome.is_notable());
+        record.noticed |= notice;
+        (entry, notice)
     }
 
     /// Writes to the ledger and carries the result over to the cases. False: somebody wrote meanwhile; what they wrote
@@ -579,17 +652,24 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .into_iter()
             .map(|pending| (pending.entry, (pending.case, pending.outcome)))
             .unzip();
-        let written = self.ledger.write(key, &entries).await?;
+        let (entries, notices): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
+        let written = self.write(key, &entries).await?;
         let mut behind = Vec::new();
+        let mut over_budget = BTreeSet::new();
         let mut is_current = true;
-        for ((entry, (index, outcome)), written) in entries.into_iter().zip(targets).zip(written) {
+        let answered = entries.into_iter().zip(notices).zip(targets).zip(written);
+        for (((entry, notice), (index, outcome)), written) in answered {
             let case = index.and_then(|index| cases.get_mut(index));
-            if written == Written::Behind {
+            if written != Written::Stored {
                 is_current = false;
-                behind.extend(case.map(|case| case.id.clone()));
+                match written {
+                    Written::OverBudget => over_budget.extend(case.map(|case| case.key.clone())),
+                    _ => behind.extend(case.map(|case| case.id.clone())),
+                }
                 continue;
             }
             let Some(case) = case else { continue };
+            case.notice |= notice;
             if let Some(record) = entry.record {
                 case.record = Some(Record {
                     revision: record.revision.next(),
@@ -597,6 +677,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 });
             }
             case.outcome = outcome;
+        }
+        for case in cases.iter_mut().filter(|case| over_budget.contains(&case.key)) {
+            case.over_budget = true;
         }
         if !behind.is_empty() {
             let mut known: BTreeMap<_, _> = self
@@ -628,22 +711,19 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|record| Entry {
                 record: Some(record),
                 standing: None,
+                counts: false,
             })
             .collect();
         for case in cases.iter_mut().filter(|case| case.is_open()) {
             case.outcome = Some(outcome.clone());
         }
+        let key = ScopeKey {
+            remediation: R::NAME,
+            scope: &name,
+        };
+        let (entries, _): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
         if !entries.is_empty()
-            && let Err(failure) = self
-                .ledger
-                .write(
-                    ScopeKey {
-                        remediation: R::NAME,
-                        scope: &name,
-                    },
-                    &entries,
-                )
-                .await
+            && let Err(failure) = self.write(key, &entries).await
         {
             tracing::error!(scope = %scope, failure = %failure, "failure not recorded");
         }
@@ -673,20 +753,17 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         ..record
                     }),
                     standing: None,
+                    counts: false,
                 }
             })
             .collect();
         if !entries.is_empty() {
             let name = scope.to_string();
-            self.ledger
-                .write(
-                    ScopeKey {
-                        remediation: R::NAME,
-                        scope: &name,
-                    },
-                    &entries,
-                )
-                .await?;
+            let key = ScopeKey {
+                remediation: R::NAME,
+                scope: &name,
+            };
+            self.write(key, &entries).await?;
         }
         Ok(())
     }
@@ -747,7 +824,11 @@ fn refusals<R: Remediation>(
         pending.push(Pending {
             case: Some(index),
             outcome: Some(outcome),
-            entry: Entry { record, standing: None },
+            entry: Entry {
+                record,
+                standing: None,
+                counts: false,
+            },
         });
     }
     Ok(pending)

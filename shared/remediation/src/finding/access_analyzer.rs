@@ -168,6 +168,7 @@ fn finding(event: &Envelope, raw: Raw<'_>, id: &str, kind: String, detail: Detai
         archived: raw.status.as_deref() == Some("ARCHIVED"),
         sample: false,
         answered: false,
+        asked: None,
         suppressed: false,
         detail,
     })

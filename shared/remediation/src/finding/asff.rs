@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use serde::Deserialize;
 
 use super::{
-    Action, Channel, Compliance, Credential, Detail, Evidence, ExternalAccess, Finding, FindingError, Grantee,
+    Action, Asked, Channel, Compliance, Credential, Detail, Evidence, ExternalAccess, Finding, FindingError, Grantee,
     Resource, Rule, Severity, Threat, UnusedAccess, Verdict,
     access_analyzer::{self, Access, EXTERNAL},
     canonical_kind,
@@ -122,8 +122,8 @@ struct Workflow {
     status: Option<String>,
 }
 
-/// Reads one entry of `detail.findings`. `by_operator`: sent by a custom action, whatever its workflow says.
-pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Finding, FindingError> {
+/// Reads one entry of `detail.findings`. `asked`: sent by a custom action, whatever its workflow says.
+pub(crate) fn from_asff(finding: &str, at: &str, asked: Option<Asked>) -> Result<Finding, FindingError> {
     let raw: Raw = serde_json::from_str(finding).map_err(|error| FindingError::malformed(at, &error))?;
     let id = required(raw.id, &format!("{at}.Id"))?;
     let product_arn = required(raw.product_arn, &format!("{at}.ProductArn"))?;
@@ -204,8 +204,9 @@ pub(crate) fn from_asff(finding: &str, at: &str, by_operator: bool) -> Result<Fi
     Ok(Finding {
         archived: archived || fields.get("archived") == Some("true"),
         sample: raw.title.is_some_and(|title| title.starts_with("[SAMPLE]")) || fields.sample(),
-        answered: !by_operator && matches!(workflow, Some("NOTIFIED" | "RESOLVED")),
-        suppressed: !by_operator && workflow == Some("SUPPRESSED"),
+        answered: asked.is_none() && matches!(workflow, Some("NOTIFIED" | "RESOLVED")),
+        suppressed: asked.is_none() && workflow == Some("SUPPRESSED"),
+        asked,
         evidence: Evidence {
             id: original_id(own_id.as_deref(), &id).unwrap_or_else(|| FindingId::new(id.clone())),
             version: FindingVersion::new(updated_at),
@@ -405,7 +406,7 @@ mod tests {
     }
 
     fn read(finding: &Value) -> Finding {
-        from_asff(&finding.to_string(), "detail.findings[0]", false).unwrap()
+        from_asff(&finding.to_string(), "detail.findings[0]", None).unwrap()
     }
 
     fn compliance_of(finding: &Value) -> Compliance {
@@ -705,7 +706,7 @@ mod tests {
         assert!(matches!(read(&finding).detail, Detail::Other(_)));
         let mut nothing = external_finding(by("999988887777", "AWS"));
         nothing["Resources"] = json!([]);
-        let error = from_asff(&nothing.to_string(), "detail.findings[0]", false).unwrap_err();
+        let error = from_asff(&nothing.to_string(), "detail.findings[0]", None).unwrap_err();
         assert_eq!(error.to_string(), "detail.findings[0].Resources is missing");
     }
 

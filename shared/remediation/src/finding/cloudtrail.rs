@@ -63,6 +63,7 @@ pub(crate) fn from_cloudtrail(event: &Envelope) -> Result<Option<Finding>, Findi
         archived: false,
         sample: false,
         answered: false,
+        asked: None,
         suppressed: false,
         detail,
     }))

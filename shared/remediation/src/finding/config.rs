@@ -67,6 +67,7 @@ pub(crate) fn from_config(event: &Envelope) -> Result<Finding, FindingError> {
         archived: false,
         sample: false,
         answered: false,
+        asked: None,
         suppressed: false,
         detail: Detail::Compliance(Compliance {
             rule: Rule::Config(rule),

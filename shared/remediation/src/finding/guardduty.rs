@@ -288,6 +288,7 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
         sample: raw.title.is_some_and(|title| title.starts_with("[SAMPLE]"))
             || service.additional_info.is_some_and(|info| says_sample(info.get())),
         answered: false,
+        asked: None,
         suppressed: false,
         detail: Detail::Threat(Threat {
             role: service.role.as_deref().and_then(read_role),

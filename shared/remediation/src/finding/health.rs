@@ -85,6 +85,7 @@ pub(crate) fn from_health(event: &Envelope) -> Result<Finding, FindingError> {
         archived: raw.status_code.as_deref() == Some("closed"),
         sample: false,
         answered: false,
+        asked: None,
         suppressed: false,
         detail,
     })

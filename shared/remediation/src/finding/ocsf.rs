@@ -348,6 +348,7 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
         archived,
         sample: info.title.is_some_and(|title| title.starts_with("[SAMPLE]")),
         answered: matches!(status, "2" | "4"),
+        asked: None,
         suppressed: status == "3",
         evidence: Evidence {
             version: FindingVersion::new(updated.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),

@@ -9,11 +9,11 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{Entry, Ledger, Record, Revision, ScopeKey, Standing, StandingWrite, Turn, Written};
+use super::{Budget, Entry, Ledger, Record, Revision, ScopeKey, Standing, StandingWrite, Turn, Written};
 use crate::{
     clock::Timestamp,
     failure::{Class, Failure},
-    ids::RecordId,
+    ids::{FindingId, RecordId},
 };
 
 /// The ledger for tests and for `explain`, which must not write anywhere.
@@ -25,6 +25,7 @@ struct Tables {
     records: BTreeMap<RecordId, Record>,
     standing: BTreeMap<(String, String), BTreeMap<String, Standing<Value>>>,
     turns: BTreeMap<String, Timestamp>,
+    spent: BTreeMap<String, u32>,
     writes: u64,
 }
 
@@ -114,6 +115,7 @@ fn erase<C: Serialize>(entry: &Entry<C>) -> Result<Entry<Value>, Failure> {
     Ok(Entry {
         record: entry.record.clone(),
         standing,
+        counts: entry.counts,
     })
 }
 
@@ -121,6 +123,11 @@ impl Ledger for MemoryLedger {
     async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
         let tables = self.tables();
         Ok(ids.iter().filter_map(|id| tables.records.get(id).cloned()).collect())
+    }
+
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        let is_meant = |record: &&Record| record.remediation == remediation && record.evidence.id == *finding;
+        Ok(self.tables().records.values().filter(is_meant).cloned().collect())
     }
 
     async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
@@ -143,17 +150,24 @@ impl Ledger for MemoryLedger {
         &self,
         scope: ScopeKey<'_>,
         entries: &[Entry<C>],
+        budget: &Budget,
     ) -> Result<Vec<Written>, Failure> {
         let key = (scope.remediation.to_owned(), scope.scope.to_owned());
         let erased = entries.iter().map(erase).collect::<Result<Vec<_>, _>>()?;
         let mut tables = self.tables();
         let mut written = Vec::with_capacity(erased.len());
         for entry in erased {
-            if tables.is_current(&key, &entry) {
+            let spent = tables.spent.get(&budget.key).copied().unwrap_or(0);
+            if !tables.is_current(&key, &entry) {
+                written.push(Written::Behind);
+            } else if entry.counts && spent >= budget.limit {
+                written.push(Written::OverBudget);
+            } else {
+                if entry.counts {
+                    tables.spent.insert(budget.key.clone(), spent + 1);
+                }
                 tables.store(&key, entry);
                 written.push(Written::Stored);
-            } else {
-                written.push(Written::Behind);
             }
         }
         Ok(written)

@@ -158,7 +158,10 @@ impl Document {
             wrong.push(invalid("version", format!("{} is not known, only 1", self.version)));
         }
         if self.changes_per_hour == 0 {
-            wrong.push(invalid("changesPerHour", "expected 1 or more; stop stops everything".to_owned()));
+            wrong.push(invalid(
+                "changesPerHour",
+                "expected 1 or more; stop stops everything".to_owned(),
+            ));
         }
         for name in self.functions.keys().filter(|name| !FUNCTIONS.contains(&name.as_str())) {
             let problem = format!("there is no such function, only {}", FUNCTIONS.join(", "));
@@ -265,7 +268,10 @@ mod tests {
     impl Section for Example {
         fn contradictions(&self) -> Vec<(&'static str, String)> {
             let is_wrong = self.least > self.most;
-            is_wrong.then(|| ("least", "is longer than most".to_owned())).into_iter().collect()
+            is_wrong
+                .then(|| ("least", "is longer than most".to_owned()))
+                .into_iter()
+                .collect()
         }
     }
 
@@ -315,7 +321,9 @@ mod tests {
             "{told:#?}"
         );
         assert_eq!(wrong(&json!([])).len(), 1);
-        let twice = Document::parse(r#"{"stop": true, "stop": false}"#).unwrap_err().to_string();
+        let twice = Document::parse(r#"{"stop": true, "stop": false}"#)
+            .unwrap_err()
+            .to_string();
         assert!(twice.contains("stop is there twice"), "{twice}");
     }
 
@@ -363,7 +371,10 @@ mod tests {
         let at = |path: &str| schema.pointer(path).cloned().unwrap_or_default();
         assert_eq!(at("/properties/approvalHours/maximum"), 8760);
         assert_eq!(at("/additionalProperties"), false);
-        assert_eq!(at("/properties/exemptions/items/required"), json!(["resource", "owner", "reason", "expires"]));
+        assert_eq!(
+            at("/properties/exemptions/items/required"),
+            json!(["resource", "owner", "reason", "expires"])
+        );
         let function = "/properties/functions/properties/block-ip";
         assert_eq!(at(&format!("{function}/additionalProperties")), false);
         let known = at(&format!("{function}/properties"));

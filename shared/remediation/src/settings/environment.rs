@@ -126,5 +126,4 @@ mod tests {
              setting ABSENT: is missing"
         );
     }
-
 }
