@@ -118,6 +118,20 @@ impl LocalCloud {
         boto3::call(&self.emulators, calls)
     }
 
+    /// Puts the settings of a deployed application, as an operator does.
+    ///
+    /// # Errors
+    /// When the stack has no parameter for them, or it cannot be written.
+    pub fn set(&self, deployment: &Deployment, settings: &str) -> Result<()> {
+        let name = deployment.outputs.get("SettingsParameter");
+        let name = name.context("the stack has no output SettingsParameter")?;
+        let put = json!({ "Name": name, "Value": settings, "Type": "String", "Overwrite": true });
+        for answer in self.boto3(&[("ssm", "put_parameter", put)])? {
+            answer?;
+        }
+        Ok(())
+    }
+
     /// Tells IAM Access Analyzer which findings there are, and what it recommends for each: see `python/ministack_extensions.py`.
     pub fn set_recommendations(&self, findings: &Value) -> Result<(), CallError> {
         let url = format!("{}/securecart-extension/access-analyzer", self.endpoint());

@@ -42,7 +42,7 @@ fn outcome(answer: &Value) -> (String, String) {
 /// One test, in order: the stack is deployed once, with a key of the account's own.
 #[test]
 fn the_deployed_function() {
-    let stack = Stack::deploy(FUNCTION, "aws", &[]);
+    let stack = Stack::deploy(FUNCTION, "aws", &json!({}));
     for bucket in [ORDERS, UPLOADS] {
         stack.boto3(&[("s3", "create_bucket", json!({ "Bucket": bucket }))]);
     }
@@ -169,14 +169,14 @@ fn an_own_key_is_looked_at_first() {
         answer["KeyMetadata"]["Arn"].as_str().unwrap().to_owned()
     };
     let arn = "arn:aws:kms:us-east-1:111122223333:key/00000000-0000-0000-0000-000000000000";
-    let stack = Stack::deploy(FUNCTION, "own", &[("DefaultEncryption", arn)]);
+    let stack = Stack::deploy(FUNCTION, "own", &json!({ "defaultEncryption": arn }));
     stack.boto3(&[("s3", "create_bucket", json!({ "Bucket": ORDERS }))]);
     let answer = stack.invoke("securityhub-s3-17").unwrap();
     assert_eq!(outcome(&answer).0, "Escalated", "there is no such key: {answer}");
 
     let own = key(&stack);
-    let parameters = [("DefaultEncryption", own.as_str())];
-    let stack = stack.again(&parameters);
+    stack.set(&json!({ "defaultEncryption": own }));
+    stack.wait_for_settings();
     stack.boto3(&[("kms", "disable_key", json!({ "KeyId": own }))]);
     let answer = stack.invoke("securityhub-s3-17").unwrap();
     assert_eq!(outcome(&answer).0, "Escalated", "{answer}");

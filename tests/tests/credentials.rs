@@ -73,7 +73,7 @@ fn policies(stack: &Stack, user: &str) -> Value {
 /// One test, in order: the stack is deployed once.
 #[test]
 fn the_deployed_function() {
-    let stack = Stack::deploy(FUNCTION, "keys", &[]);
+    let stack = Stack::deploy(FUNCTION, "keys", &json!({}));
     seed(&stack);
     a_rule_disables_the_violating_key_and_undo_restores_it(&stack);
     a_user_is_found_by_its_id(&stack);

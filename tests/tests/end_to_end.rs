@@ -24,15 +24,15 @@ static CLOUD: LazyLock<LocalCloud> = LazyLock::new(|| LocalCloud::start(&|_| {})
 fn deploy(stack: &str, mode: &str) -> Deployment {
     static BINARY: LazyLock<std::path::PathBuf> = LazyLock::new(|| function("block-ip").unwrap());
     let template = workspace().unwrap().join("template.yaml");
-    let parameters = [
-        ("BlockIpMode", mode),
-        ("LedgerDeletionProtection", "false"),
-        ("AllowList", "203.0.113.0/28"),
-    ];
+    let parameters = [("LedgerDeletionProtection", "false")];
     let binary: &Path = &BINARY;
     // The other functions are deployed, too, and never run: any binary stands for theirs.
     let binaries = FUNCTIONS.map(|name| (name, binary));
-    CLOUD.deploy(&template, stack, &binaries, &parameters).unwrap()
+    let deployment = CLOUD.deploy(&template, stack, &binaries, &parameters).unwrap();
+    let own = json!({ "mode": mode, "allowList": ["203.0.113.0/28"] });
+    let document = json!({ "functions": { "block-ip": own } });
+    CLOUD.set(&deployment, &document.to_string()).unwrap();
+    deployment
 }
 
 fn sample(name: &str) -> Value {

@@ -7,14 +7,15 @@
 
 use std::time::Duration;
 
-use local_cloud::LocalCloud;
+use local_cloud::{LocalCloud, Service};
 use remediation::{
     Evidence,
     clock::Timestamp,
     finding::{Channel, Severity},
     ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
     ledger::{
-        Entry, Ledger, MemoryLedger, Phase, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written,
+        Budget, Entry, Ledger, MemoryLedger, Phase, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn,
+        Written, chain::verify,
     },
     outcome::{Outcome, Reason},
 };
@@ -54,8 +55,19 @@ fn record(target: &str) -> Record {
         image: None,
         released: None,
         requests: vec![],
+        actor: "role".to_owned(),
+        approved: None,
+        reverted: None,
+        noticed: false,
         created_at: now(),
         updated_at: now(),
+    }
+}
+
+fn budget() -> Budget {
+    Budget {
+        key: "block-ip#111122223333#1".to_owned(),
+        limit: 5,
     }
 }
 
@@ -73,6 +85,7 @@ fn entry(target: &str) -> Entry<String> {
     Entry {
         record: Some(record(target)),
         standing: Some(StandingWrite::Put(standing(target, Revision::ABSENT))),
+        counts: false,
     }
 }
 
@@ -100,8 +113,14 @@ async fn revision_of(ledger: &impl Ledger, target: &str) -> Revision {
 async fn behaves(ledger: impl Ledger) {
     // What is not there is not found, and creating it twice works once.
     assert!(ledger.find(&[record("a").id]).await.unwrap().is_empty());
-    assert_eq!(ledger.write(SCOPE, &[entry("a")]).await.unwrap(), [Written::Stored]);
-    assert_eq!(ledger.write(SCOPE, &[entry("a")]).await.unwrap(), [Written::Behind]);
+    assert_eq!(
+        ledger.write(SCOPE, &[entry("a")], &budget()).await.unwrap(),
+        [Written::Stored]
+    );
+    assert_eq!(
+        ledger.write(SCOPE, &[entry("a")], &budget()).await.unwrap(),
+        [Written::Behind]
+    );
     let found = ledger
         .find(&[record("a").id, record("a").id, record("b").id])
         .await
@@ -119,9 +138,10 @@ async fn behaves(ledger: impl Ledger) {
     let half_behind = Entry {
         record: Some(record("c")),
         standing: Some(StandingWrite::Put(standing("a", Revision(7)))),
+        counts: false,
     };
     let answers = ledger
-        .write(SCOPE, &[entry("b"), half_behind, entry("d")])
+        .write(SCOPE, &[entry("b"), half_behind, entry("d")], &budget())
         .await
         .unwrap();
     assert_eq!(answers, [Written::Stored, Written::Behind, Written::Stored]);
@@ -144,12 +164,19 @@ async fn behaves(ledger: impl Ledger) {
             target: "a".to_owned(),
             revision: first,
         }),
+        counts: false,
     };
     assert_eq!(
-        ledger.write(SCOPE, std::slice::from_ref(&update)).await.unwrap(),
+        ledger
+            .write(SCOPE, std::slice::from_ref(&update), &budget())
+            .await
+            .unwrap(),
         [Written::Stored]
     );
-    assert_eq!(ledger.write(SCOPE, &[update]).await.unwrap(), [Written::Behind]);
+    assert_eq!(
+        ledger.write(SCOPE, &[update], &budget()).await.unwrap(),
+        [Written::Behind]
+    );
     let found = ledger.find(&[record("a").id]).await.unwrap();
     assert_eq!((found[0].revision, &found[0].status), (Revision(2), &settled));
     assert_eq!(held(&ledger).await, ["b", "d"]);
@@ -161,15 +188,23 @@ async fn behaves(ledger: impl Ledger) {
             target: "b".to_owned(),
             revision: Revision(9),
         }),
+        counts: false,
     };
-    assert_eq!(ledger.write(SCOPE, &[stale]).await.unwrap(), [Written::Behind]);
+    assert_eq!(
+        ledger.write(SCOPE, &[stale], &budget()).await.unwrap(),
+        [Written::Behind]
+    );
 
     // What is put again after it was removed is not what it was: a write that lingered meets nothing of its own.
     let again = Entry::<String> {
         record: None,
         standing: Some(StandingWrite::Put(standing("a", Revision::ABSENT))),
+        counts: false,
     };
-    assert_eq!(ledger.write(SCOPE, &[again]).await.unwrap(), [Written::Stored]);
+    assert_eq!(
+        ledger.write(SCOPE, &[again], &budget()).await.unwrap(),
+        [Written::Stored]
+    );
     let second = revision_of(&ledger, "a").await;
     assert!(second > first, "{second} follows {first}");
     let remove = |revision| Entry::<String> {
@@ -178,9 +213,16 @@ async fn behaves(ledger: impl Ledger) {
             target: "a".to_owned(),
             revision,
         }),
+        counts: false,
     };
-    assert_eq!(ledger.write(SCOPE, &[remove(first)]).await.unwrap(), [Written::Behind]);
-    assert_eq!(ledger.write(SCOPE, &[remove(second)]).await.unwrap(), [Written::Stored]);
+    assert_eq!(
+        ledger.write(SCOPE, &[remove(first)], &budget()).await.unwrap(),
+        [Written::Behind]
+    );
+    assert_eq!(
+        ledger.write(SCOPE, &[remove(second)], &budget()).await.unwrap(),
+        [Written::Stored]
+    );
 
     // Scopes are apart.
     let elsewhere = ScopeKey {
@@ -193,7 +235,7 @@ async fn behaves(ledger: impl Ledger) {
     let many: Vec<_> = (0..230).map(|n| entry(&format!("many-{n}"))).collect();
     assert!(
         ledger
-            .write(SCOPE, &many)
+            .write(SCOPE, &many, &budget())
             .await
             .unwrap()
             .iter()
@@ -214,9 +256,135 @@ async fn behaves(ledger: impl Ledger) {
     assert_eq!(ledger.turn("waf", every, now() + every).await.unwrap(), Turn::Ours);
 }
 
+/// What counts is stored as long as there is room, and not beyond, whoever writes.
+async fn keeps_to_the_budget(ledger: &impl Ledger) {
+    let counting = |target: String| Entry {
+        counts: true,
+        ..entry(&target)
+    };
+    let three: Vec<_> = (0..3).map(|n| counting(format!("first-{n}"))).collect();
+    let free = entry("free");
+    let three = [three, vec![free]].concat();
+    assert_eq!(
+        ledger.write(SCOPE, &three, &budget()).await.unwrap(),
+        [Written::Stored; 4]
+    );
+    let more: Vec<_> = (0..4).map(|n| counting(format!("more-{n}"))).collect();
+    let more = [more, vec![entry("free-too")]].concat();
+    assert_eq!(
+        ledger.write(SCOPE, &more, &budget()).await.unwrap(),
+        [
+            Written::Stored,
+            Written::Stored,
+            Written::OverBudget,
+            Written::OverBudget,
+            Written::Stored
+        ]
+    );
+    assert!(ledger.find(&[record("more-3").id]).await.unwrap().is_empty());
+    let next_hour = Budget {
+        key: "block-ip#111122223333#2".to_owned(),
+        limit: 5,
+    };
+    let writes = (0..8).map(|n| {
+        let (budget, entry) = (next_hour.clone(), counting(format!("many-writers-{n}")));
+        async move { ledger.write(SCOPE, &[entry], &budget).await }
+    });
+    let answers = futures_util::future::join_all(writes).await;
+    let stored = answers
+        .iter()
+        .filter(|answer| matches!(answer.as_deref(), Ok([Written::Stored])))
+        .count();
+    assert_eq!(stored, 5, "{answers:?}");
+}
+
+/// Records are found by what they are about.
+async fn finds_by_finding(ledger: &impl Ledger) {
+    let found = ledger.of_finding("block-ip", &FindingId::new("finding")).await.unwrap();
+    assert!(found.iter().any(|found| found.id == record("b").id), "{found:?}");
+    assert!(
+        ledger
+            .of_finding("block-ip", &FindingId::new("another"))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        ledger
+            .of_finding("another", &FindingId::new("finding"))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// The chain covers all that was written, and shows whatever is changed behind its back.
+async fn shows_tampering(cloud: &LocalCloud, ledger: &DynamoLedger) {
+    let flaws = || async {
+        let links = ledger.links("block-ip").await.unwrap();
+        assert!(!links.is_empty());
+        let stored = ledger
+            .history("block-ip", Timestamp::UNIX_EPOCH, now() + Duration::from_secs(1))
+            .await
+            .unwrap();
+        assert!(stored.len() > 230);
+        let flaws = verify(&links, &stored, now());
+        flaws.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(flaws().await, Vec::<String>::new());
+    let id = record("b").id;
+    let key = json!({ "pk": { "S": format!("record#{id}") }, "sk": { "S": "record" } });
+    let get = json!({ "TableName": "ledger", "Key": key });
+    let item = cloud.call(Service::DynamoDb, "GetItem", &get).unwrap()["Item"].clone();
+    let mut forged = item.clone();
+    forged["body"]["S"] = item["body"]["S"]
+        .as_str()
+        .unwrap()
+        .replace("SSHBruteForce", "RDPBruteForce")
+        .into();
+    let put = |item: &serde_json::Value| {
+        let put = json!({ "TableName": "ledger", "Item": item });
+        cloud.call(Service::DynamoDb, "PutItem", &put).unwrap();
+    };
+    put(&forged);
+    let told = flaws().await;
+    assert!(
+        told.len() == 1 && told[0].contains(&format!("record {id} is not as it was written")),
+        "{told:?}"
+    );
+    put(&item);
+    let delete = json!({ "TableName": "ledger", "Key": key });
+    cloud.call(Service::DynamoDb, "DeleteItem", &delete).unwrap();
+    let told = flaws().await;
+    assert!(
+        told.len() == 1 && told[0].contains(&format!("record {id}, written in link")),
+        "{told:?}"
+    );
+    put(&item);
+    let link = json!({ "pk": { "S": "chain#block-ip" }, "sk": { "S": "000000000002" } });
+    let delete = json!({ "TableName": "ledger", "Key": link });
+    cloud.call(Service::DynamoDb, "DeleteItem", &delete).unwrap();
+    assert_eq!(flaws().await[0], "links 2 to 2 are missing");
+}
+
+/// Two processes extend one chain.
+async fn share_a_chain(cloud: &LocalCloud, ledger: &DynamoLedger) {
+    let config = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();
+    let other = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), "ledger".to_owned());
+    for round in 0..3 {
+        let (one, two) = ([entry(&format!("one-{round}"))], [entry(&format!("two-{round}"))]);
+        let budget = budget();
+        let (one, two) = tokio::join!(ledger.write(SCOPE, &one, &budget), other.write(SCOPE, &two, &budget));
+        assert_eq!(
+            (one.unwrap(), two.unwrap()),
+            (vec![Written::Stored], vec![Written::Stored])
+        );
+    }
+}
+
 /// Of many that write on the same revision one wins.
 async fn has_one_winner(ledger: &impl Ledger) {
-    let writes = (0..8).map(|_| async { ledger.write(SCOPE, &[entry("contested")]).await });
+    let writes = (0..8).map(|_| async { ledger.write(SCOPE, &[entry("contested")], &budget()).await });
     let mut stored = 0;
     for answer in futures_util::future::join_all(writes).await {
         match answer {
@@ -231,8 +399,11 @@ async fn has_one_winner(ledger: &impl Ledger) {
 
 #[tokio::test]
 async fn the_twin_in_memory_behaves() {
-    behaves(MemoryLedger::default()).await;
+    let ledger = std::sync::Arc::new(MemoryLedger::default());
+    behaves(std::sync::Arc::clone(&ledger)).await;
     has_one_winner(&MemoryLedger::default()).await;
+    keeps_to_the_budget(&MemoryLedger::default()).await;
+    finds_by_finding(&ledger).await;
 }
 
 #[tokio::test]
@@ -243,4 +414,8 @@ async fn the_stored_ledger_behaves() {
     let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), "ledger".to_owned());
     behaves(ledger.clone()).await;
     has_one_winner(&ledger).await;
+    keeps_to_the_budget(&ledger).await;
+    finds_by_finding(&ledger).await;
+    share_a_chain(&cloud, &ledger).await;
+    shows_tampering(&cloud, &ledger).await;
 }

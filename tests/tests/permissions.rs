@@ -143,7 +143,7 @@ fn undone(stack: &Stack, record: &str) {
 /// One test, in order: the stack is deployed once.
 #[test]
 fn the_deployed_function() {
-    let stack = Stack::deploy(FUNCTION, "permissions", &[]);
+    let stack = Stack::deploy(FUNCTION, "permissions", &json!({}));
     seed(&stack);
     a_managed_policy_gets_a_new_version_and_undo_the_old_one(&stack);
     five_versions_make_room(&stack);

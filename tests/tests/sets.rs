@@ -50,7 +50,10 @@ async fn every_set_of_a_family_is_written_and_undone_by_itself() {
     };
     let standing = instance.ledger.standing::<block_ip::Block>(scope).await.unwrap();
     let deadline = Deadline::after(Duration::from_secs(30), SystemClock.now());
-    instance.undo(&standing[0].record, deadline).await.unwrap();
+    instance
+        .undo(&standing[0].record, "an operator", deadline)
+        .await
+        .unwrap();
     assert!(read_ip_set(&cloud, &cloudfront[0]).unwrap().0.is_empty());
     assert_eq!(read_ip_set(&cloud, &regional[0]).unwrap().0.len(), 1);
 }

@@ -11,7 +11,10 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use local_cloud::logical;
-use remediation::settings::{InvalidSettings, Mode, SettingsReader};
+use remediation::{
+    clock::{Clock, SystemClock, Timestamp},
+    settings::{Document, InvalidSettings, Mode, SettingsReader},
+};
 use serde_json::Value;
 
 /// What one function's block of the template has to say.
@@ -30,35 +33,20 @@ struct Function {
 const FUNCTIONS: [Function; 4] = [
     Function {
         name: "block-ip",
-        settings: &[
-            "ALLOW_LIST",
-            "ALLOW_SAMPLE_FINDINGS",
-            "BLOCK_HOURS",
-            "BLOCK_HOURS_CAP",
-            "BLOCK_IPV4_SETS",
-            "BLOCK_IPV6_SETS",
-            "MODE",
-            "PROTECTED_RANGES",
-        ],
+        settings: &["ACCOUNT_ID", "BLOCK_IPV4_SETS", "BLOCK_IPV6_SETS"],
         actions: &[
             ("wafv2:GetIPSet", "looks at a set before and after"),
             ("wafv2:UpdateIPSet", "the one write"),
         ],
         anywhere: &[],
-        read: |reader| block_ip::Settings::read(reader).map(|settings| settings.policy.mode),
+        read: |reader| {
+            let environment = block_ip::Environment::read(reader)?;
+            Ok(block_ip::Settings::read(&environment, &settings())?.policy.mode)
+        },
     },
     Function {
         name: "disable-access-key",
-        settings: &[
-            "ACCOUNT_ID",
-            "ALLOW_SAMPLE_FINDINGS",
-            "IN_USE_DAYS",
-            "MAX_KEY_AGE_DAYS",
-            "MAX_UNUSED_DAYS",
-            "MODE",
-            "PROTECTED_PRINCIPALS",
-            "ROTATION_OF_USED_KEYS",
-        ],
+        settings: &["ACCOUNT_ID", "OWN_ROLES"],
         actions: &[
             ("iam:ListUsers", "finds a user by its id"),
             ("iam:GetUser", "finds a user by its name, and its password's last use"),
@@ -75,18 +63,16 @@ const FUNCTIONS: [Function; 4] = [
             ("iam:DeleteRolePolicy", "gives them back"),
         ],
         anywhere: &["FindUsers"],
-        read: |reader| disable_access_key::Settings::read(reader).map(|settings| settings.policy.mode),
+        read: |reader| {
+            let environment = disable_access_key::Environment::read(reader)?;
+            Ok(disable_access_key::Settings::read(&environment, &settings())?
+                .policy
+                .mode)
+        },
     },
     Function {
         name: "enforce-s3-encryption",
-        settings: &[
-            "ACCOUNT_ID",
-            "DEFAULT_ENCRYPTION",
-            "MODE",
-            "OWN_ROLE_ARN",
-            "PARTITION",
-            "PROTECTED_BUCKETS",
-        ],
+        settings: &["ACCOUNT_ID", "OWN_ROLE_ARN", "PARTITION"],
         actions: &[
             ("s3:ListBucket", "HeadBucket: is it there, and in which Region"),
             ("s3:GetEncryptionConfiguration", "looks before and after"),
@@ -109,23 +95,16 @@ const FUNCTIONS: [Function; 4] = [
             ("kms:GetKeyPolicy", "whether readers from outside may use it"),
         ],
         anywhere: &[],
-        read: |reader| enforce_s3_encryption::Settings::read(reader).map(|settings| settings.policy.mode),
+        read: |reader| {
+            let environment = enforce_s3_encryption::Environment::read(reader)?;
+            Ok(enforce_s3_encryption::Settings::read(&environment, &settings())?
+                .policy
+                .mode)
+        },
     },
     Function {
         name: "revoke-permissions",
-        settings: &[
-            "ACCOUNT_ID",
-            "ALLOW_SAMPLE_FINDINGS",
-            "BLOCKED_POLICIES",
-            "EXEMPT",
-            "EXEMPT_TAGS",
-            "FULL_ACCESS",
-            "MAX_PRINCIPALS",
-            "MODE",
-            "PARTITION",
-            "TRUSTED_ACCOUNTS",
-            "UNUSED_ROLE_DAYS",
-        ],
+        settings: &["ACCOUNT_ID", "OWN_ROLES", "PARTITION"],
         actions: &[
             (
                 "iam:GetAccountAuthorizationDetails",
@@ -187,20 +166,44 @@ const FUNCTIONS: [Function; 4] = [
             ("access-analyzer:GetFindingRecommendation", "reads it"),
         ],
         anywhere: &["ReadAccount"],
-        read: |reader| revoke_permissions::Settings::read(reader).map(|settings| settings.policy.mode),
+        read: |reader| {
+            let environment = revoke_permissions::Environment::read(reader)?;
+            Ok(revoke_permissions::Settings::read(&environment, &settings(), now())?
+                .policy
+                .mode)
+        },
     },
 ];
 
+/// The settings that the stack begins with.
+fn settings() -> Document {
+    Document::parse(properties("Settings")["Value"].as_str().unwrap()).unwrap()
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
 /// Read by every function's runtime.
-const RUNTIME: [&str; 2] = ["LEDGER_TABLE", "METRICS_NAMESPACE"];
+const RUNTIME: [&str; 5] = [
+    "LEDGER_TABLE",
+    "METRICS_NAMESPACE",
+    "NOTICE_TOPIC",
+    "OWN_ROLE_ARN",
+    "SETTINGS_PARAMETER",
+];
 
 /// Read by the TLS library: the certificates of Lambda's image.
 const FOR_TLS: &str = "SSL_CERT_FILE";
 
 /// Allowed to every function by the policy that they share.
-const COMMON: [(&str, &str); 8] = [
+const COMMON: [(&str, &str); 13] = [
     ("dynamodb:BatchGetItem", "the ledger finds records"),
-    ("dynamodb:Query", "the ledger reads what stands in a scope"),
+    (
+        "dynamodb:Query",
+        "the ledger reads what stands in a scope, and the end of the chain",
+    ),
+    ("dynamodb:Query", "the ledger finds what was done about a finding"),
     ("dynamodb:PutItem", "a put in the ledger's transactions"),
     ("dynamodb:DeleteItem", "a delete in the ledger's transactions"),
     ("dynamodb:UpdateItem", "the ledger takes a turn"),
@@ -208,6 +211,10 @@ const COMMON: [(&str, &str); 8] = [
         "securityhub:BatchUpdateFindings",
         "the reporter answers, in both forms of Security Hub",
     ),
+    ("ssm:GetParameter", "the settings"),
+    ("sns:Publish", "people are told"),
+    ("kms:Decrypt", "by a topic that is encrypted"),
+    ("kms:GenerateDataKey", "by a topic that is encrypted"),
     ("xray:PutTraceSegments", "Lambda's tracing"),
     ("xray:PutTelemetryRecords", "Lambda's tracing"),
 ];
@@ -320,47 +327,71 @@ fn the_settings_are_those_in_the_code() {
 }
 
 #[test]
-fn the_default_parameters_are_valid_settings_and_change_nothing() {
+fn the_environment_is_valid_and_the_first_settings_change_nothing() {
     for function in FUNCTIONS {
         let mode = (function.read)(SettingsReader::new(environment(function.name)));
         assert_eq!(mode, Ok(Mode::DryRun), "{}", function.name);
     }
-}
-
-#[test]
-fn the_defaults_of_the_template_are_the_defaults_of_the_code() {
-    let settings = |function| SettingsReader::new(environment(function));
-    let block_ip = block_ip::Settings::read(settings("block-ip")).unwrap();
-    assert!(!block_ip.policy.allow_samples);
-    assert_eq!(block_ip.sets.len(), 2);
-    assert_eq!(block_ip.terms, block_ip::Terms::default());
-    let keys = disable_access_key::Settings::read(settings("disable-access-key")).unwrap();
-    assert_eq!(keys.limits, disable_access_key::Limits::default());
+    let environment = |function| SettingsReader::new(environment(function));
+    let sets = block_ip::Environment::read(environment("block-ip")).unwrap().sets;
+    assert_eq!(sets.len(), 2);
+    let keys = disable_access_key::Environment::read(environment("disable-access-key")).unwrap();
     assert_eq!(
-        keys.protected.len(),
+        keys.own_roles.len(),
         FUNCTIONS.len(),
-        "the functions' own roles: {:?}",
-        keys.protected
+        "the functions' own roles: {keys:?}"
     );
-    let buckets = enforce_s3_encryption::Settings::read(settings("enforce-s3-encryption")).unwrap();
-    assert_eq!(buckets.encryption, enforce_s3_encryption::DefaultEncryption::default());
+    let buckets = enforce_s3_encryption::Environment::read(environment("enforce-s3-encryption")).unwrap();
     assert!(buckets.own_role.is_some());
-    let permissions = revoke_permissions::Settings::read(settings("revoke-permissions")).unwrap();
-    let default = revoke_permissions::Limits::default();
-    let exempt = permissions.limits.exempt.clone();
-    assert!(exempt.len() > 1, "whatever deploys: {exempt:?}");
-    assert_eq!(permissions.limits, revoke_permissions::Limits { exempt, ..default });
+    let permissions = revoke_permissions::Environment::read(environment("revoke-permissions")).unwrap();
+    assert_eq!(permissions.own_roles.len(), 1);
+}
+
+/// The document in the repository says all defaults; nothing changes by it.
+#[test]
+fn the_default_document_is_what_the_code_does_without_one() {
+    let text = std::fs::read_to_string(common::root().join("settings.json")).unwrap();
+    let document = Document::parse(&text).unwrap();
+    for function in FUNCTIONS {
+        let read = |document: &Document| {
+            let reader = SettingsReader::new(environment(function.name));
+            match function.name {
+                "block-ip" => {
+                    let environment = block_ip::Environment::read(reader).unwrap();
+                    format!("{:?}", block_ip::Settings::read(&environment, document).unwrap())
+                }
+                "disable-access-key" => {
+                    let environment = disable_access_key::Environment::read(reader).unwrap();
+                    format!(
+                        "{:?}",
+                        disable_access_key::Settings::read(&environment, document).unwrap()
+                    )
+                }
+                "enforce-s3-encryption" => {
+                    let environment = enforce_s3_encryption::Environment::read(reader).unwrap();
+                    format!(
+                        "{:?}",
+                        enforce_s3_encryption::Settings::read(&environment, document).unwrap()
+                    )
+                }
+                _ => {
+                    let environment = revoke_permissions::Environment::read(reader).unwrap();
+                    format!(
+                        "{:?}",
+                        revoke_permissions::Settings::read(&environment, document, now()).unwrap()
+                    )
+                }
+            }
+        };
+        assert_eq!(read(&document), read(&Document::default()), "{}", function.name);
+    }
 }
 
 #[test]
-fn every_mode_that_the_template_offers_is_one() {
-    for function in FUNCTIONS {
-        let parameter = format!("{}Mode", logical(function.name));
-        let modes = common::template()["Parameters"][parameter]["AllowedValues"].clone();
-        let modes: BTreeSet<_> = modes.as_array().unwrap().iter().map(text).collect();
-        assert!(modes.iter().all(|mode| mode.parse::<Mode>().is_ok()), "{modes:?}");
-        assert_eq!(modes.len(), 4);
-    }
+fn there_are_settings_for_every_function_that_is_deployed() {
+    let names: Vec<_> = FUNCTIONS.iter().map(|function| function.name).collect();
+    assert_eq!(names, remediation::settings::FUNCTIONS);
+    assert_eq!(names, local_cloud::FUNCTIONS);
 }
 
 /// The actions that statements allow. None of them is about everything, except for those named.

@@ -20,7 +20,7 @@ pub fn hold() -> Result<()> {
     if file.exists() {
         fs::remove_file(&file).with_context(|| format!("{} is of an earlier run and stays", file.display()))?;
     }
-    let stage = Stage::set(&[])?;
+    let stage = Stage::set(&demo::settings())?;
     demo::seed(&stage)?;
     let mut lines: Vec<String> = stage
         .cloud
@@ -28,9 +28,9 @@ pub fn hold() -> Result<()> {
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    lines.push("MODE=enforce".to_owned());
+    lines.push(format!("SETTINGS_PARAMETER={}", stage.output("SettingsParameter")?));
+    lines.push(format!("OWN_ROLE_ARN=arn:aws:iam::{}:role/local", local_cloud::ACCOUNT));
     lines.push(format!("ACCOUNT_ID={}", local_cloud::ACCOUNT));
-    lines.push("BLOCKED_POLICIES=arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
     lines.push(format!("LEDGER_TABLE={}", stage.output("LedgerTableName")?));
     lines.push(format!("BLOCK_IPV4_SETS={}", stage.output("RegionalIPv4SetRef")?));
     lines.push(format!("BLOCK_IPV6_SETS={}", stage.output("RegionalIPv6SetRef")?));

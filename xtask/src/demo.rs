@@ -14,9 +14,15 @@ pub mod stage;
 use std::time::Instant;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
 use crate::screen;
 use stage::Stage;
+
+/// Every function acts.
+pub fn settings() -> Value {
+    json!({ "mode": "enforce", "functions": { "block-ip": { "allowList": [block_ip::ALLOW_LIST] } } })
+}
 
 /// Puts onto the stage what the sample events are about.
 pub fn seed(stage: &Stage) -> Result<()> {
@@ -29,7 +35,7 @@ pub fn seed(stage: &Stage) -> Result<()> {
 pub fn run() -> Result<()> {
     let begin = Instant::now();
     screen::heading("SecureCart Remediation: findings become fixes, each of them explained, recorded and undone");
-    let stage = Stage::set(&[("AllowList", block_ip::ALLOW_LIST)])?;
+    let stage = Stage::set(&settings())?;
     seed(&stage)?;
     block_ip::play(&stage)?;
     disable_access_key::play(&stage)?;

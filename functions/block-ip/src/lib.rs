@@ -14,9 +14,9 @@ mod waf;
 pub use block::{Block, Terms};
 pub use claim::{Attacker, attackers};
 pub use converge::{Situation, converge};
-pub use guard::{Guard, parse_net};
+pub use guard::Guard;
 pub use ip_set::{CAPACITY, Contents, Family, IpSet, IpSetRef, IpSets, Replacement, WafScope};
-pub use settings::Settings;
+pub use settings::{BlockHours, Environment, Own, Settings};
 pub use waf::Waf;
 
 use std::time::Duration;
@@ -78,6 +78,15 @@ impl<W: IpSets> Remediation for BlockIp<W> {
 
     fn guard(&self, attacker: &Attacker) -> Option<Reason> {
         self.guard.refuse(attacker)
+    }
+
+    fn resources(&self, Attacker(address): &Attacker) -> Vec<String> {
+        vec![address.to_string()]
+    }
+
+    fn is_same_plan(&self, _: &Block, _: &Block) -> bool {
+        // Of the same address; how long it would stand has moved on.
+        true
     }
 
     fn scopes(&self, Attacker(address): &Attacker) -> Vec<IpSet> {

@@ -1,24 +1,125 @@
-//! The function's settings, from the environment that `template.yaml` sets.
+//! The function's settings: what the deployment sets in the environment, and what the operator does in the document.
 
 use std::str::FromStr;
 
-use chrono::TimeDelta;
 use remediation::{
     engine::Policy,
-    finding::Severity,
-    settings::{InvalidSettings, Mode, SettingsReader, flag, list},
+    ids::AccountId,
+    settings::{Document, Hours, InvalidSettings, Net, Section, SettingsReader, list},
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use crate::{
     block::Terms,
-    guard::{Guard, parse_net},
+    guard::Guard,
     ip_set::{Family, IpSet, IpSetRef},
 };
+
+/// What the deployment sets.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The account that the IP sets are in.
+    pub account: AccountId,
+    /// The IP sets; at least one.
+    pub sets: Vec<IpSet>,
+}
+
+impl Environment {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// All that is missing or wrong, each by its name.
+    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
+        let account = reader.required("ACCOUNT_ID", AccountId::parse);
+        let v4 = reader.or_default("BLOCK_IPV4_SETS", |text| list(text, IpSetRef::from_str));
+        let v6 = reader.or_default("BLOCK_IPV6_SETS", |text| list(text, IpSetRef::from_str));
+        let sets = v4.zip(v6).map(|(v4, v6)| sets(v4, v6));
+        if sets.as_ref().is_some_and(Vec::is_empty) {
+            reader.reject("BLOCK_IPV4_SETS", &"names no IP set, and neither does BLOCK_IPV6_SETS");
+        }
+        reader.finish(account.zip(sets).map(|(account, sets)| Self { account, sets }))
+    }
+}
+
+fn sets(v4: Vec<IpSetRef>, v6: Vec<IpSetRef>) -> Vec<IpSet> {
+    let v4 = v4.into_iter().map(|set| set.of_family(Family::V4));
+    v4.chain(v6.into_iter().map(|set| set.of_family(Family::V6))).collect()
+}
+
+/// What the operator sets for this function alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct Own {
+    /// Addresses that are never blocked, such as those of offices, partners and scanners that you run.
+    pub allow_list: Vec<Net>,
+    /// Your own NAT gateways, load balancers, proxies and VPCs; never blocked.
+    pub protected_ranges: Vec<Net>,
+    /// How long blocks stand.
+    pub block_hours: BlockHours,
+}
+
+/// Hours that a block stands, by the severity of the finding. It doubles with each further offence, up to the cap.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct BlockHours {
+    /// For severities below 4.
+    pub low: Hours,
+    /// From 4.
+    pub medium: Hours,
+    /// From 7.
+    pub high: Hours,
+    /// From 9.
+    pub critical: Hours,
+    /// Hours from now that no block outlasts, however often the attacker returns.
+    pub cap: Hours,
+}
+
+impl Default for BlockHours {
+    fn default() -> Self {
+        Self {
+            low: Hours::new(24),
+            medium: Hours::new(72),
+            high: Hours::new(168),
+            critical: Hours::new(336),
+            cap: Hours::new(720),
+        }
+    }
+}
+
+impl BlockHours {
+    fn terms(&self) -> Terms {
+        Terms {
+            low: self.low.span(),
+            medium: self.medium.span(),
+            high: self.high.span(),
+            critical: self.critical.span(),
+            cap: self.cap.span(),
+        }
+    }
+}
+
+impl Section for Own {
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let hours = &self.block_hours;
+        let longest = hours.low.max(hours.medium).max(hours.high).max(hours.critical);
+        if longest > hours.cap {
+            vec![(
+                "blockHours.cap",
+                format!("{} is shorter than {longest}, which a block may stand", hours.cap),
+            )]
+        } else {
+            Vec::new()
+        }
+    }
+}
 
 /// All that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How far to go.
+    /// What is allowed.
     pub policy: Policy,
     /// The IP sets; at least one.
     pub sets: Vec<IpSet>,
@@ -29,145 +130,74 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them.
+    /// Reads the operator's document.
     ///
     /// # Errors
-    /// All settings that are missing or wrong, each by its name.
-    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let mode = reader.required("MODE", Mode::from_str);
-        let samples = reader.or_default("ALLOW_SAMPLE_FINDINGS", flag);
-        let v4 = reader.or_default("BLOCK_IPV4_SETS", |text| list(text, IpSetRef::from_str));
-        let v6 = reader.or_default("BLOCK_IPV6_SETS", |text| list(text, IpSetRef::from_str));
-        let allow_list = reader.or_default("ALLOW_LIST", |text| list(text, parse_net));
-        let protected = reader.or_default("PROTECTED_RANGES", |text| list(text, parse_net));
-        let cap = reader.or_default("BLOCK_HOURS_CAP", |text| hours(text).map(Some));
-        let terms = reader
-            .or_default("BLOCK_HOURS", |text| list(text, severity_hours))
-            .zip(cap)
-            .map(terms);
-        if let Some(terms) = &terms
-            && [terms.low, terms.medium, terms.high, terms.critical]
-                .iter()
-                .any(|term| *term > terms.cap)
-        {
-            reader.reject("BLOCK_HOURS_CAP", &"is shorter than one of BLOCK_HOURS");
-        }
-        let sets = v4.zip(v6).map(|(v4, v6)| sets(v4, v6));
-        if sets.as_ref().is_some_and(Vec::is_empty) {
-            reader.reject("BLOCK_IPV4_SETS", &"names no IP set, and neither does BLOCK_IPV6_SETS");
-        }
-        let settings = (|| {
-            Some(Self {
-                policy: Policy {
-                    mode: mode?,
-                    allow_samples: samples?,
-                    // An attacker of one account is blocked for all that share this web ACL.
-                    account: None,
-                },
-                sets: sets?,
-                guard: Guard::new(allow_list?, protected?),
-                terms: terms?,
-            })
-        })();
-        reader.finish(settings)
+    /// All settings of this function that are wrong, each by its path.
+    pub fn read(environment: &Environment, document: &Document) -> Result<Self, InvalidSettings> {
+        let (policy, own) = Policy::read::<Own>(document, "block-ip", environment.account.clone())?;
+        let nets = |nets: Vec<Net>| nets.into_iter().map(|Net(net)| net).collect();
+        Ok(Self {
+            // An attacker of one account is blocked for all that share this web ACL.
+            policy: Policy {
+                any_account: true,
+                ..policy
+            },
+            sets: environment.sets.clone(),
+            guard: Guard::new(nets(own.allow_list), nets(own.protected_ranges)),
+            terms: own.block_hours.terms(),
+        })
     }
-}
-
-fn sets(v4: Vec<IpSetRef>, v6: Vec<IpSetRef>) -> Vec<IpSet> {
-    let v4 = v4.into_iter().map(|set| set.of_family(Family::V4));
-    v4.chain(v6.into_iter().map(|set| set.of_family(Family::V6))).collect()
-}
-
-fn hours(text: &str) -> Result<TimeDelta, &'static str> {
-    let hours = text.parse().ok().filter(|hours| (1..=24 * 365).contains(hours));
-    hours.map(TimeDelta::hours).ok_or("expected whole hours from 1 to 8760")
-}
-
-fn severity_hours(text: &str) -> Result<(Severity, TimeDelta), String> {
-    let (label, number) = text.split_once('=').ok_or("expected SEVERITY=HOURS, such as LOW=24")?;
-    let severity = Severity::from_label(label).ok_or("expected LOW, MEDIUM, HIGH or CRITICAL")?;
-    Ok((severity, hours(number)?))
-}
-
-fn terms((named, cap): (Vec<(Severity, TimeDelta)>, Option<TimeDelta>)) -> Terms {
-    let mut terms = Terms::default();
-    terms.cap = cap.unwrap_or(terms.cap);
-    for (severity, term) in named {
-        match severity {
-            Severity::Low => terms.low = term,
-            Severity::Medium => terms.medium = term,
-            Severity::High => terms.high = term,
-            Severity::Critical => terms.critical = term,
-        }
-    }
-    terms
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
-        Settings::read(SettingsReader::new(
-            values
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        ))
+    fn environment(values: &[(&str, &str)]) -> Result<Environment, InvalidSettings> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Environment::read(SettingsReader::new(values.iter().map(own)))
+    }
+
+    fn names(wrong: InvalidSettings) -> Vec<String> {
+        wrong.0.into_iter().map(|wrong| wrong.name).collect()
     }
 
     #[test]
-    fn as_the_template_sets_them() {
-        let settings = read(&[
-            ("MODE", "enforce"),
-            ("BLOCK_IPV4_SETS", "a|1|REGIONAL,b|2|CLOUDFRONT"),
-            ("BLOCK_IPV6_SETS", ""),
-            ("ALLOW_LIST", "203.0.113.0/24, 2001:db8::1"),
-            ("PROTECTED_RANGES", ""),
-            ("ALLOW_SAMPLE_FINDINGS", "false"),
-            ("BLOCK_HOURS", "LOW=1,CRITICAL=700"),
-            ("BLOCK_HOURS_CAP", "720"),
-        ])
-        .unwrap();
-        assert_eq!(settings.sets.len(), 2);
-        assert_eq!(
-            (settings.terms.low.num_hours(), settings.terms.critical.num_hours()),
-            (1, 700)
-        );
-        assert_eq!(settings.terms.medium, Terms::default().medium);
+    fn what_the_deployment_sets_is_read_and_named_where_it_is_wrong() {
+        let account = ("ACCOUNT_ID", "111122223333");
+        let sets = environment(&[account, ("BLOCK_IPV4_SETS", "a|1|REGIONAL,b|2|CLOUDFRONT")]);
+        assert_eq!(sets.unwrap().sets.len(), 2);
+        let wrong = environment(&[("BLOCK_IPV4_SETS", "a|1")]).unwrap_err();
+        assert_eq!(names(wrong), ["ACCOUNT_ID", "BLOCK_IPV4_SETS"]);
+        assert_eq!(names(environment(&[account]).unwrap_err()), ["BLOCK_IPV4_SETS"]);
     }
 
     #[test]
-    fn everything_wrong_is_named() {
-        let wrong = read(&[
-            ("BLOCK_IPV4_SETS", "a|1"),
-            ("ALLOW_LIST", "10.0.0.5/24"),
-            ("PROTECTED_RANGES", "all"),
-            ("ALLOW_SAMPLE_FINDINGS", "yes"),
-            ("BLOCK_HOURS", "LOW:1"),
-            ("BLOCK_HOURS_CAP", "0"),
-        ])
-        .unwrap_err();
-        let names: Vec<_> = wrong.0.iter().map(|w| w.name.as_str()).collect();
+    fn what_the_operator_sets_is_read_and_named_where_it_is_wrong() {
+        let environment = environment(&[("ACCOUNT_ID", "111122223333"), ("BLOCK_IPV4_SETS", "a|1|REGIONAL")]).unwrap();
+        let read = |own: &str| {
+            let document = format!(r#"{{"functions": {{"block-ip": {own}}}}}"#);
+            Settings::read(&environment, &Document::parse(&document).unwrap())
+        };
+        let default = read("{}").unwrap();
+        assert_eq!((default.terms, default.policy.any_account), (Terms::default(), true));
+        let set =
+            read(r#"{"blockHours": {"low": 1, "critical": 700}, "allowList": ["203.0.113.0/24", "2001:db8::1"]}"#);
+        let terms = set.unwrap().terms;
+        assert_eq!((terms.low.num_hours(), terms.critical.num_hours()), (1, 700));
+        let wrong =
+            read(r#"{"blockHours": {"low": 0, "hgh": 1}, "allowList": ["10.0.0.5/24"], "protectedRanges": "all"}"#);
         assert_eq!(
-            names,
+            names(wrong.unwrap_err()),
             [
-                "MODE",
-                "ALLOW_SAMPLE_FINDINGS",
-                "BLOCK_IPV4_SETS",
-                "ALLOW_LIST",
-                "PROTECTED_RANGES",
-                "BLOCK_HOURS_CAP",
-                "BLOCK_HOURS"
+                "functions.block-ip.allowList[0]",
+                "functions.block-ip.blockHours.hgh",
+                "functions.block-ip.blockHours.low",
+                "functions.block-ip.protectedRanges"
             ]
         );
-        assert!(wrong.to_string().contains("10.0.0.0/24"), "{wrong}");
-    }
-
-    #[test]
-    fn contradictions_are_wrong_too() {
-        let base = [("MODE", "dry-run"), ("BLOCK_IPV4_SETS", "a|1|REGIONAL")];
-        assert!(read(&base).is_ok());
-        assert!(read(&[base[0], base[1], ("BLOCK_HOURS_CAP", "100")]).is_err());
-        assert!(read(&[base[0]]).is_err());
+        let contradicts = read(r#"{"blockHours": {"cap": 100}}"#).unwrap_err();
+        assert_eq!(names(contradicts), ["functions.block-ip.blockHours.cap"]);
     }
 }

@@ -189,7 +189,7 @@ async fn run(ops: Vec<Op>) {
                 world.waf.0.faults.plan(waf);
                 let mut chunks = ledger.chunks(4).map(<[Fault]>::to_vec);
                 let instances =
-                    [(); 3].map(|()| world.instance_with(&[], Faults::new(chunks.next().unwrap_or_default())));
+                    [(); 3].map(|()| world.instance_failing(Faults::new(chunks.next().unwrap_or_default())));
                 let started = world.clock.now();
                 let [a, b, c] = &bodies;
                 let [x, y, z] = &instances;
@@ -238,7 +238,7 @@ async fn run(ops: Vec<Op>) {
                     continue;
                 };
                 let address = *ADDRESSES.iter().find(|address| record.target == **address).unwrap();
-                let undone = world.instance().undo(&record.id, world.deadline()).await;
+                let undone = world.instance().undo(&record.id, "an operator", world.deadline()).await;
                 match undone.map(|summary| summary.outcomes[0].outcome.clone()) {
                     Ok(Outcome::Undone(_)) => {
                         model

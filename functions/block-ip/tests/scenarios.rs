@@ -12,8 +12,9 @@ mod support;
 use std::time::Duration;
 
 use remediation::{clock::Clock, failure::Class, ids::RecordId, ledger::Status, outcome::Outcome};
+use serde_json::json;
 use support::{V4, V6, World, attack, deliver, outcomes, texts};
-use testkit::{Fault, Faults};
+use testkit::Fault;
 
 fn names(summary: &remediation::engine::Summary) -> Vec<&'static str> {
     summary.outcomes.iter().map(|report| report.outcome.name()).collect()
@@ -132,7 +133,7 @@ async fn a_lost_answer_is_found_out_by_looking() {
 async fn dry_run_writes_nothing_and_enforce_then_acts_on_the_same_finding() {
     let world = World::new();
     let finding = [attack("f1", world.clock.now(), "198.51.100.7", 2.0)];
-    let dry = world.instance_with(&[("MODE", "dry-run")], Faults::default());
+    let dry = world.instance_with(&json!({ "mode": "dry-run" }));
     let shown = deliver(&dry, &world, &finding).await;
     assert_eq!(names(&shown.summary), ["WouldRemediate"]);
     assert_eq!((world.waf.0.updates(), world.v4().len()), (0, 0));
@@ -151,8 +152,8 @@ async fn a_dry_run_leaves_expired_blocks_and_undo_alone() {
     )
     .await;
     let record = world.ledger.records()[0].id.clone();
-    let dry = world.instance_with(&[("MODE", "dry-run")], Faults::default());
-    let undo = dry.undo(&record, world.deadline()).await.unwrap();
+    let dry = world.instance_with(&json!({ "mode": "dry-run" }));
+    let undo = dry.undo(&record, "an operator", world.deadline()).await.unwrap();
     assert_eq!(names(&undo), ["WouldRemediate"]);
     tokio::time::sleep(Duration::from_secs(40 * 24 * 3600)).await;
     dry.sweep(world.deadline()).await;
@@ -162,7 +163,7 @@ async fn a_dry_run_leaves_expired_blocks_and_undo_alone() {
 #[tokio::test(start_paused = true)]
 async fn plans_wait_for_approval_and_are_then_carried_out() {
     let world = World::new();
-    let instance = world.instance_with(&[("MODE", "approve")], Faults::default());
+    let instance = world.instance_with(&json!({ "mode": "approve" }));
     let finding = [attack("f1", world.clock.now(), "198.51.100.7", 2.0)];
     assert_eq!(
         names(&deliver(&instance, &world, &finding).await.summary),
@@ -171,11 +172,19 @@ async fn plans_wait_for_approval_and_are_then_carried_out() {
     assert_eq!(world.v4().len(), 0);
     let record = world.ledger.records()[0].id.clone();
     assert_eq!(
-        names(&instance.approve(&record, world.deadline()).await.unwrap()),
+        names(
+            &instance
+                .approve(&record, "an operator", world.deadline())
+                .await
+                .unwrap()
+        ),
         ["Remediated"]
     );
     assert_eq!(world.v4(), ["198.51.100.7/32"]);
-    let twice = instance.approve(&record, world.deadline()).await.unwrap_err();
+    let twice = instance
+        .approve(&record, "an operator", world.deadline())
+        .await
+        .unwrap_err();
     assert!(twice.to_string().contains("does not wait for approval"), "{twice}");
 }
 
@@ -187,7 +196,7 @@ async fn undo_unblocks_and_sticks() {
     deliver(&instance, &world, std::slice::from_ref(&finding)).await;
     let record = world.ledger.records()[0].id.clone();
     assert_eq!(
-        names(&instance.undo(&record, world.deadline()).await.unwrap()),
+        names(&instance.undo(&record, "an operator", world.deadline()).await.unwrap()),
         ["Undone"]
     );
     assert_eq!(world.v4().len(), 0);
@@ -203,7 +212,10 @@ async fn undo_unblocks_and_sticks() {
     .await;
     assert_eq!(names(&again.summary), ["Declined"]);
     assert_eq!(world.v4().len(), 0);
-    let twice = instance.undo(&record, world.deadline()).await.unwrap_err();
+    let twice = instance
+        .undo(&record, "an operator", world.deadline())
+        .await
+        .unwrap_err();
     assert!(twice.to_string().contains("undone already"), "{twice}");
 
     // The hold ends with the time that the block would have stood.
@@ -222,7 +234,11 @@ async fn undo_unblocks_and_sticks() {
 async fn undo_of_what_is_not_there_is_refused_by_name() {
     let world = World::new();
     let unknown = RecordId::parse("block-ip-0123456789abcdef01234567").unwrap();
-    let refused = world.instance().undo(&unknown, world.deadline()).await.unwrap_err();
+    let refused = world
+        .instance()
+        .undo(&unknown, "an operator", world.deadline())
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("no such record"), "{refused}");
 }
 
@@ -362,7 +378,7 @@ async fn an_aggregate_makes_way_for_its_members_when_one_is_undone() {
         .unwrap()
         .id;
     assert_eq!(
-        names(&instance.undo(&undone, world.deadline()).await.unwrap()),
+        names(&instance.undo(&undone, "an operator", world.deadline()).await.unwrap()),
         ["Undone"]
     );
     let set = world.v4();
@@ -383,7 +399,7 @@ async fn an_offence_while_the_block_is_being_released_cannot_lose_it() {
     tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
     let stale = world.waf.0.contents(V4);
     world.waf.0.faults.plan([Fault::None, Fault::Denied]);
-    let one_set = world.instance_with(&[("BLOCK_IPV6_SETS", "")], Faults::default());
+    let one_set = world.instance_in(&[("BLOCK_IPV6_SETS", "")]);
     let interrupted = one_set.sweep(world.deadline()).await;
     assert_eq!((interrupted.unsettled.len(), world.v4().len()), (1, 1));
 
@@ -420,7 +436,7 @@ async fn samples_and_archived_findings_are_declined_unless_allowed() {
         serde_json::json!({"type": "default", "value": "{\"sample\":true}"});
     let done = deliver(&world.instance(), &world, &[(id.clone(), sample.clone())]).await;
     assert_eq!(names(&done.summary), ["Declined"]);
-    let allowing = world.instance_with(&[("ALLOW_SAMPLE_FINDINGS", "true")], Faults::default());
+    let allowing = world.instance_with(&json!({ "sampleFindings": true }));
     assert_eq!(
         names(&deliver(&allowing, &world, &[(id, sample)]).await.summary),
         ["Remediated"]

@@ -20,7 +20,7 @@ pub use iam::{Account, Iam, Key, Owner, Use, Write};
 pub use identity::{Principal, Role, Rule, Scope, Target, User};
 pub use sdk::AwsIam;
 pub use sessions::{Cut, POLICY};
-pub use settings::Settings;
+pub use settings::{Environment, Named, Own, Settings, UsedKeys};
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -112,6 +112,19 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
             "protected-principal",
             format!("{principal} is protected by a setting"),
         ))
+    }
+
+    fn resources(&self, target: &Target) -> Vec<String> {
+        target.principal().into_iter().collect()
+    }
+
+    fn is_same_plan(&self, shown: &Change, now: &Change) -> bool {
+        match (shown, now) {
+            (Change::Key(shown), Change::Key(now)) => (&shown.user, &shown.key) == (&now.user, &now.key),
+            // Of the same principal; whatever was issued until now is meant.
+            (Change::Sessions(_), Change::Sessions(_)) => true,
+            _ => false,
+        }
     }
 
     fn scopes(&self, target: &Target) -> Vec<Scope> {

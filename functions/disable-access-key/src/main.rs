@@ -1,14 +1,18 @@
 //! The Lambda binary of `disable-access-key`.
 
-use disable_access_key::{AwsIam, DisableAccessKey, Settings};
-use remediation::settings::SettingsReader;
+use disable_access_key::{AwsIam, DisableAccessKey, Environment, Settings};
+use remediation::clock::Timestamp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws| {
-        let settings = Settings::read(SettingsReader::from_environment())?;
-        let policy = settings.policy.clone();
-        Ok((DisableAccessKey::new(AwsIam::new(aws), settings), policy))
+    remediation_aws::run(|aws, reader| {
+        let environment = Environment::read(reader)?;
+        let iam = AwsIam::new(aws);
+        Ok(move |document: &_, _: Timestamp| {
+            let settings = Settings::read(&environment, document)?;
+            let policy = settings.policy.clone();
+            Ok((DisableAccessKey::new(iam.clone(), settings), policy))
+        })
     })
     .await
 }

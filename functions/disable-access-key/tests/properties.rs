@@ -152,7 +152,7 @@ async fn play(ages: Vec<(i64, Option<i64>)>, steps: Vec<Step>, faults: Vec<Fault
                     .target
                     .to_string();
                 may_activate.extend(KEYS.iter().flatten().copied().filter(|key| target.contains(key)));
-                match instance.undo(&id, world.deadline()).await {
+                match instance.undo(&id, "an operator", world.deadline()).await {
                     Ok(summary) => summary,
                     Err(_) => continue,
                 }

@@ -106,10 +106,13 @@ async fn a_key_in_use_is_escalated_when_it_is_due_for_rotation_and_disabled_only
         (world.iam.state("alice"), world.iam.writes()),
         (vec![format!("{OLD}:Active")], 0)
     );
-    let undo = world.instance().undo(&record(&world, OLD), world.deadline()).await;
+    let undo = world
+        .instance()
+        .undo(&record(&world, OLD), "an operator", world.deadline())
+        .await;
     assert!(undo.unwrap_err().message.contains("nothing was changed"));
 
-    let strict = world.instance_with(&[("ROTATION_OF_USED_KEYS", "disable")]);
+    let strict = world.instance_with(&json!({ "rotationOfUsedKeys": "disable" }));
     let (outcomes, _) = deliver(&strict, &world, &event).await;
     assert_eq!(outcomes, [format!("user/alice {OLD} (rotation) Remediated disabled")]);
 }
@@ -437,7 +440,7 @@ async fn undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule
     let instance = world.instance();
     deliver(&instance, &world, &control("IAM.3", "a", ARN)).await;
     let id = record(&world, OLD);
-    let summary = instance.undo(&id, world.deadline()).await.unwrap();
+    let summary = instance.undo(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&summary),
         [format!("user/alice {OLD} (rotation) Undone reactivated")]
@@ -448,7 +451,7 @@ async fn undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule
     );
     assert!(
         instance
-            .undo(&id, world.deadline())
+            .undo(&id, "an operator", world.deadline())
             .await
             .unwrap_err()
             .message
@@ -457,7 +460,7 @@ async fn undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule
     let other = record(&world, NEW);
     assert!(
         instance
-            .undo(&other, world.deadline())
+            .undo(&other, "an operator", world.deadline())
             .await
             .unwrap_err()
             .message
@@ -510,7 +513,10 @@ async fn undoing_a_rule_does_not_reactivate_a_key_that_is_compromised() {
         outcomes[0],
         format!("user/alice {OLD} (compromised) AlreadyInPlace inactive")
     );
-    let refused = instance.undo(&by_rule, world.deadline()).await.unwrap_err();
+    let refused = instance
+        .undo(&by_rule, "an operator", world.deadline())
+        .await
+        .unwrap_err();
     assert!(refused.message.contains("reported as compromised since"), "{refused}");
     assert!(world.iam.state("alice")[0].ends_with("Inactive"));
 
@@ -523,7 +529,7 @@ async fn undoing_a_rule_does_not_reactivate_a_key_that_is_compromised() {
     world.iam.change("alice", |alice| alice.keys[0].active = true);
     world.iam.deny("iam:UpdateAccessKey");
     deliver(&instance, &world, &Used::key(&world, OLD, "alice", ALICE).event()).await;
-    let summary = instance.undo(&by_rule, world.deadline()).await.unwrap();
+    let summary = instance.undo(&by_rule, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&summary),
         [format!("user/alice {OLD} (rotation) Declined compromised")]
@@ -548,13 +554,13 @@ async fn undo_removes_only_our_deny_and_refuses_when_it_was_changed() {
             .policies
             .insert(POLICY.to_owned(), ours.replace("\"*\"", "\"s3:*\""));
     });
-    let refused = instance.undo(&id, world.deadline()).await.unwrap();
+    let refused = instance.undo(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(told(&refused), ["user/alice sessions Declined changed-since"]);
 
     world.iam.change("alice", |alice| {
         alice.policies.insert(POLICY.to_owned(), ours);
     });
-    let undone = instance.undo(&id, world.deadline()).await.unwrap();
+    let undone = instance.undo(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(told(&undone), ["user/alice sessions Undone restored"]);
     assert_eq!(
         world.iam.state("alice"),
@@ -596,14 +602,14 @@ async fn dry_run_protection_other_accounts_and_samples_touch_nothing() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let event = Used::key(&world, OLD, "alice", ALICE).event();
-    let (outcomes, _) = deliver(&world.instance_with(&[("MODE", "dry-run")]), &world, &event).await;
+    let (outcomes, _) = deliver(&world.instance_with(&json!({ "mode": "dry-run" })), &world, &event).await;
     assert_eq!(
         outcomes.iter().filter(|told| told.contains("WouldRemediate")).count(),
         2,
         "{outcomes:?}"
     );
 
-    let protecting = world.instance_with(&[("PROTECTED_PRINCIPALS", "user/alice")]);
+    let protecting = world.instance_with(&json!({ "protectedPrincipals": ["user/alice"] }));
     for event in [control("IAM.3", "a", ARN), event.clone(), health(&[OLD])] {
         let (outcomes, _) = deliver(&protecting, &world, &event).await;
         assert!(
@@ -615,7 +621,7 @@ async fn dry_run_protection_other_accounts_and_samples_touch_nothing() {
     }
 
     world.iam.calls();
-    let elsewhere = world.instance_with(&[("ACCOUNT_ID", "444455556666")]);
+    let elsewhere = world.instance_in(&[("ACCOUNT_ID", "444455556666")]);
     let (outcomes, _) = deliver(&elsewhere, &world, &event).await;
     assert!(
         outcomes.iter().all(|told| told.ends_with("Declined other-account")),
@@ -691,7 +697,7 @@ async fn what_cannot_be_resolved_fails_and_comes_again() {
 async fn approval_is_asked_for_once_more_after_a_failure_and_observes_afresh() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
-    let instance = world.instance_with(&[("MODE", "approve")]);
+    let instance = world.instance_with(&json!({ "mode": "approve" }));
     let (outcomes, _) = deliver(&instance, &world, &control("IAM.3", "a", ARN)).await;
     assert_eq!(
         outcomes,
@@ -699,10 +705,10 @@ async fn approval_is_asked_for_once_more_after_a_failure_and_observes_afresh() {
     );
     let id = record(&world, OLD);
     world.iam.deny("iam:UpdateAccessKey");
-    let failed = instance.approve(&id, world.deadline()).await.unwrap();
+    let failed = instance.approve(&id, "an operator", world.deadline()).await.unwrap();
     assert!(told(&failed)[0].contains("Failed"), "{failed:?}");
     world.iam.allow_all();
-    let done = instance.approve(&id, world.deadline()).await.unwrap();
+    let done = instance.approve(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&done),
         [format!("user/alice {OLD} (rotation) Remediated disabled")]
@@ -759,11 +765,11 @@ async fn an_echo_is_declined_and_a_failed_try_is_no_echo() {
 async fn approving_does_not_go_past_the_guardrails() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
-    let careful = world.instance_with(&[("MODE", "approve")]);
+    let careful = world.instance_with(&json!({ "mode": "approve" }));
     let (_, summary) = deliver(&careful, &world, &control("IAM.3", "a", ARN)).await;
     let id = &summary.outcomes[0].record;
-    let protecting = world.instance_with(&[("MODE", "approve"), ("PROTECTED_PRINCIPALS", "user/alice")]);
-    let refused = protecting.approve(id, world.deadline()).await.unwrap();
+    let protecting = world.instance_with(&json!({ "mode": "approve", "protectedPrincipals": ["user/alice"] }));
+    let refused = protecting.approve(id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&refused),
         [format!("user/alice {OLD} (rotation) Declined protected-principal")]
@@ -783,7 +789,7 @@ async fn a_cut_that_iam_does_not_show_yet_is_recorded_as_it_was_written_and_can_
     assert_eq!(world.iam.writes(), 1);
     world.iam.lag(Duration::ZERO);
     let undone = instance
-        .undo(&summary.outcomes[0].record, world.deadline())
+        .undo(&summary.outcomes[0].record, "an operator", world.deadline())
         .await
         .unwrap();
     assert_eq!(told(&undone), ["role/orders-task sessions Undone restored"]);
@@ -798,7 +804,7 @@ async fn what_the_settings_allow_and_the_control_does_not_is_declined_not_called
         ALICE,
         vec![world.key(OLD, 120, Some(100)), world.key(NEW, 10, Some(1))],
     );
-    let lenient = world.instance_with(&[("MAX_KEY_AGE_DAYS", "180"), ("MAX_UNUSED_DAYS", "180")]);
+    let lenient = world.instance_with(&json!({ "maxKeyAgeDays": 180, "maxUnusedDays": 180 }));
     for name in ["IAM.3", "IAM.8"] {
         let (outcomes, _) = deliver(&lenient, &world, &control(name, "a", ARN)).await;
         assert!(
@@ -866,13 +872,13 @@ async fn two_roles_of_one_name_in_a_batch_are_told_apart() {
 async fn a_plan_that_waited_is_not_carried_out_on_whoever_took_the_name() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
-    let careful = world.instance_with(&[("MODE", "approve")]);
+    let careful = world.instance_with(&json!({ "mode": "approve" }));
     let used = Used::key(&world, "ASIAEXAMPLE000000001", "alice", ALICE);
     let (_, summary) = deliver(&careful, &world, &used.event()).await;
     world.iam.remove_user("alice");
     world.iam.user("alice", "AIDASOMEBODYELSE0001", vec![]);
     let refused = careful
-        .approve(&summary.outcomes[0].record, world.deadline())
+        .approve(&summary.outcomes[0].record, "an operator", world.deadline())
         .await
         .unwrap();
     assert_eq!(told(&refused), ["user/alice sessions Declined name-reused"]);
@@ -883,7 +889,7 @@ async fn a_plan_that_waited_is_not_carried_out_on_whoever_took_the_name() {
 async fn protection_does_not_depend_on_the_case_of_a_name() {
     let world = World::new();
     world.iam.user("Break-Glass", ALICE, vec![world.key(OLD, 400, None)]);
-    let protecting = world.instance_with(&[("PROTECTED_PRINCIPALS", "user/break-glass")]);
+    let protecting = world.instance_with(&json!({ "protectedPrincipals": ["user/break-glass"] }));
     let (outcomes, _) = deliver(&protecting, &world, &config("access-keys-rotated", ALICE)).await;
     assert!(outcomes[0].ends_with("Declined protected-principal"), "{outcomes:?}");
 }

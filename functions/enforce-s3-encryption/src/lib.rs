@@ -18,7 +18,7 @@ pub use buckets::{Buckets, Write};
 pub use claim::claim;
 pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
 pub use sdk::AwsBuckets;
-pub use settings::{DefaultEncryption, Protected, Settings};
+pub use settings::{DefaultEncryption, Environment, Own, Protected, Settings};
 pub use tls::{Governed, Merged, Merging, merge};
 
 use std::time::Duration;
@@ -94,6 +94,10 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
         let bucket = target.bucket();
         let is_protected = self.settings.protected.iter().any(|protected| protected.covers(bucket));
         is_protected.then(|| Reason::new("protected-bucket", format!("{bucket} is protected by a setting")))
+    }
+
+    fn resources(&self, target: &Target) -> Vec<String> {
+        vec![format!("bucket/{}", target.bucket())]
     }
 
     fn scopes(&self, target: &Target) -> Vec<Scope> {

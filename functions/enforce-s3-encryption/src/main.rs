@@ -1,15 +1,18 @@
 //! The Lambda binary of `enforce-s3-encryption`.
 
-use enforce_s3_encryption::{AwsBuckets, EnforceS3Encryption, Settings};
-use remediation::settings::SettingsReader;
+use enforce_s3_encryption::{AwsBuckets, EnforceS3Encryption, Environment, Settings};
+use remediation::clock::Timestamp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws| {
-        let settings = Settings::read(SettingsReader::from_environment())?;
-        let policy = settings.policy.clone();
-        let buckets = AwsBuckets::new(aws, settings.account.clone());
-        Ok((EnforceS3Encryption::new(buckets, settings), policy))
+    remediation_aws::run(|aws, reader| {
+        let environment = Environment::read(reader)?;
+        let buckets = AwsBuckets::new(aws, environment.account.clone());
+        Ok(move |document: &_, _: Timestamp| {
+            let settings = Settings::read(&environment, document)?;
+            let policy = settings.policy.clone();
+            Ok((EnforceS3Encryption::new(buckets.clone(), settings), policy))
+        })
     })
     .await
 }

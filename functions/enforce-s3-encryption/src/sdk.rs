@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// S3 and KMS with the function's own credentials, for the buckets of one account.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AwsBuckets {
     aws: Aws,
     buckets: BucketPolicies,

@@ -1,12 +1,46 @@
-//! The function's settings, from the environment that `template.yaml` sets.
+//! The function's settings: what the deployment sets in the environment, and what the operator does in the document.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use remediation::{
     engine::Policy,
     ids::{AccountId, BucketName},
-    settings::{InvalidSettings, Mode, SettingsReader, list},
+    settings::{Document, InvalidSetting, InvalidSettings, Section, SettingsReader},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
+
+/// What the deployment sets.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The account that owns the buckets.
+    pub account: AccountId,
+    /// The partition of ARNs.
+    pub partition: String,
+    /// The function's own role.
+    pub own_role: Option<String>,
+}
+
+impl Environment {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// All that is missing or wrong, each by its name.
+    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
+        let account = reader.required("ACCOUNT_ID", AccountId::parse);
+        let partition = reader.or_default("PARTITION", |text| partition(text).map(Some));
+        let own_role = reader.or_default("OWN_ROLE_ARN", |text| role(text).map(Some));
+        let environment = (|| {
+            Some(Self {
+                account: account?,
+                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
+                own_role: own_role?,
+            })
+        })();
+        reader.finish(environment)
+    }
+}
 
 /// What a bucket without SSE-KMS gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,7 +55,9 @@ pub enum DefaultEncryption {
 }
 
 /// Buckets that are never touched: a name, or how names begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("pattern" = r"^[A-Za-z0-9._-]+\*?$"))]
 pub struct Protected(String);
 
 impl Protected {
@@ -35,10 +71,24 @@ impl Protected {
     }
 }
 
+/// What the operator sets for this function alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct Own {
+    /// What buckets without SSE-KMS get: `aws/s3` is the key that AWS manages, which no other account can use; `AES256` is
+    /// SSE-S3; else the ARNs of your KMS keys, one for each Region.
+    pub default_encryption: DefaultEncryption,
+    /// Buckets that are never touched, such as a website. A `*` at the end stands for the rest of the name.
+    pub protected_buckets: Vec<Protected>,
+}
+
+impl Section for Own {}
+
 /// All that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How far to go, and in which account.
+    /// What is allowed.
     pub policy: Policy,
     /// The account that owns the buckets.
     pub account: AccountId,
@@ -53,41 +103,31 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads them.
+    /// Reads the operator's document.
     ///
     /// # Errors
-    /// All settings that are missing or wrong, each by its name.
-    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let mode = reader.required("MODE", Mode::from_str);
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
-        let partition = reader.or_default("PARTITION", |text| partition(text).map(Some));
-        let encryption = reader.or_default("DEFAULT_ENCRYPTION", encryption);
-        let protected = reader.or_default("PROTECTED_BUCKETS", |text| list(text, protected));
-        let own_role = reader.or_default("OWN_ROLE_ARN", |text| role(text).map(Some));
-        if let (Some(DefaultEncryption::Keys(keys)), Some(account)) = (&encryption, &account)
+    /// All settings of this function that are wrong, each by its path.
+    pub fn read(environment: &Environment, document: &Document) -> Result<Self, InvalidSettings> {
+        let account = environment.account.clone();
+        let (policy, own) = Policy::read::<Own>(document, "enforce-s3-encryption", account.clone())?;
+        if let DefaultEncryption::Keys(keys) = &own.default_encryption
             && let Some(foreign) = keys
                 .values()
                 .find(|arn| arn.split(':').nth(4) != Some(account.as_str()))
         {
-            let problem = format!("{foreign} belongs to another account, whose key policy cannot be read from here");
-            reader.reject("DEFAULT_ENCRYPTION", &problem);
+            return Err(InvalidSettings(vec![InvalidSetting {
+                name: "functions.enforce-s3-encryption.defaultEncryption".to_owned(),
+                problem: format!("{foreign} belongs to another account, whose key policy cannot be read from here"),
+            }]));
         }
-        let settings = (|| {
-            let account = account?;
-            Some(Self {
-                policy: Policy {
-                    mode: mode?,
-                    allow_samples: false,
-                    account: Some(account.clone()),
-                },
-                account,
-                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
-                encryption: encryption?,
-                protected: protected?,
-                own_role: own_role?,
-            })
-        })();
-        reader.finish(settings)
+        Ok(Self {
+            policy,
+            account,
+            partition: environment.partition.clone(),
+            encryption: own.default_encryption,
+            protected: own.protected_buckets,
+            own_role: environment.own_role.clone(),
+        })
     }
 }
 
@@ -103,28 +143,67 @@ fn role(text: &str) -> Result<String, &'static str> {
     is_valid.then(|| text.to_owned()).ok_or("expected the ARN of a role")
 }
 
-fn protected(text: &str) -> Result<Protected, &'static str> {
-    let name = text.strip_suffix('*').unwrap_or(text);
-    let is_valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.is_empty();
-    is_valid
-        .then(|| Protected(text.to_owned()))
-        .ok_or("expected the name of a bucket, or how names begin with * after it")
-}
+impl TryFrom<String> for Protected {
+    type Error = String;
 
-fn encryption(text: &str) -> Result<DefaultEncryption, String> {
-    match text {
-        "aws/s3" => return Ok(DefaultEncryption::AwsManaged),
-        "AES256" => return Ok(DefaultEncryption::Aes256),
-        _ => {}
-    }
-    let mut keys = BTreeMap::new();
-    for (region, arn) in list(text, key)? {
-        if let Some(first) = keys.insert(region.clone(), arn.clone()) {
-            return Err(format!("{first} and {arn} are both in {region}"));
+    fn try_from(text: String) -> Result<Self, String> {
+        let name = text.strip_suffix('*').unwrap_or(&text);
+        let is_valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.is_empty();
+        if is_valid {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "expected the name of a bucket, or how names begin with * after it, not {text:?}"
+            ))
         }
     }
-    Ok(DefaultEncryption::Keys(keys))
 }
+
+impl<'de> Deserialize<'de> for DefaultEncryption {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let arns: Vec<&str> = match &value {
+            Value::String(text) if text == "aws/s3" => return Ok(Self::AwsManaged),
+            Value::String(text) if text == "AES256" => return Ok(Self::Aes256),
+            Value::String(text) => vec![text],
+            Value::Array(list) if !list.is_empty() => {
+                let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+                texts.ok_or_else(|| D::Error::custom(NO_ENCRYPTION))?
+            }
+            _ => return Err(D::Error::custom(NO_ENCRYPTION)),
+        };
+        let mut keys = BTreeMap::new();
+        for arn in arns {
+            let (region, arn) = key(arn).map_err(D::Error::custom)?;
+            if let Some(first) = keys.insert(region.clone(), arn.clone()) {
+                return Err(D::Error::custom(format_args!("{first} and {arn} are both in {region}")));
+            }
+        }
+        Ok(Self::Keys(keys))
+    }
+}
+
+impl JsonSchema for DefaultEncryption {
+    fn schema_name() -> Cow<'static, str> {
+        "DefaultEncryption".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let key = "^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$";
+        json_schema!({ "anyOf": [
+            { "enum": ["aws/s3", "AES256"] },
+            { "type": "string", "pattern": key },
+            { "type": "array", "items": { "type": "string", "pattern": key }, "minItems": 1 },
+        ] })
+    }
+}
+
+const NO_ENCRYPTION: &str = "expected aws/s3, AES256, or the ARNs of KMS keys, arn:aws:kms:REGION:ACCOUNT:key/ID; an alias or a \
+                             bare id means the key of whoever uploads";
 
 /// Only whole ARNs: an alias or a bare id means the key of whoever uploads.
 fn key(text: &str) -> Result<(String, String), &'static str> {
@@ -137,10 +216,7 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
         {
             Ok(((*region).to_owned(), text.to_owned()))
         }
-        _ => Err(
-            "expected aws/s3, AES256 or the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID; an alias or a bare id \
-             means the key of whoever uploads",
-        ),
+        _ => Err(NO_ENCRYPTION),
     }
 }
 
@@ -148,79 +224,67 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Settings, InvalidSettings> {
+    fn environment(values: &[(&str, &str)]) -> Result<Environment, InvalidSettings> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Settings::read(SettingsReader::new(values.iter().map(own)))
+        Environment::read(SettingsReader::new(values.iter().map(own)))
+    }
+
+    fn read(own: &str) -> Result<Settings, InvalidSettings> {
+        let environment = environment(&[("ACCOUNT_ID", "111122223333")]).unwrap();
+        let document = format!(r#"{{"functions": {{"enforce-s3-encryption": {own}}}}}"#);
+        Settings::read(&environment, &Document::parse(&document).unwrap())
+    }
+
+    fn names(wrong: InvalidSettings) -> Vec<String> {
+        wrong.0.into_iter().map(|wrong| wrong.name).collect()
     }
 
     #[test]
-    fn as_the_template_sets_them() {
-        let settings = read(&[
-            ("MODE", "enforce"),
-            ("ACCOUNT_ID", "111122223333"),
-            ("PARTITION", "aws-us-gov"),
-            (
-                "DEFAULT_ENCRYPTION",
-                "arn:aws:kms:eu-west-1:111122223333:key/a, arn:aws:kms:us-east-1:111122223333:key/mrk-b",
-            ),
-            ("PROTECTED_BUCKETS", "website,legacy-*"),
-            ("OWN_ROLE_ARN", "arn:aws:iam::111122223333:role/x"),
-        ])
+    fn what_is_set_is_read() {
+        let settings = read(
+            r#"{"defaultEncryption": ["arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/mrk-b"],
+                "protectedBuckets": ["website", "legacy-*"]}"#,
+        )
         .unwrap();
         let DefaultEncryption::Keys(keys) = &settings.encryption else {
             panic!("{settings:?}")
         };
         assert_eq!(keys.keys().collect::<Vec<_>>(), ["eu-west-1", "us-east-1"]);
         let covers = |name: &str| {
-            settings
-                .protected
-                .iter()
-                .any(|p| p.covers(&BucketName::parse(name).unwrap()))
+            let mut protected = settings.protected.iter();
+            protected.any(|protected| protected.covers(&BucketName::parse(name).unwrap()))
         };
         assert!(covers("website") && covers("legacy-logs") && !covers("website-2") && !covers("legacy"));
-        let least = read(&[("MODE", "dry-run"), ("ACCOUNT_ID", "111122223333")]).unwrap();
+        let least = read("{}").unwrap();
         assert_eq!(
             (least.encryption, least.partition.as_str()),
             (DefaultEncryption::AwsManaged, "aws")
+        );
+        assert_eq!(
+            read(r#"{"defaultEncryption": "AES256"}"#).unwrap().encryption,
+            DefaultEncryption::Aes256
         );
     }
 
     #[test]
     fn everything_wrong_is_named() {
-        let wrong = read(&[
-            ("PARTITION", "azure"),
-            ("DEFAULT_ENCRYPTION", "alias/securecart"),
-            ("PROTECTED_BUCKETS", "*"),
-            ("OWN_ROLE_ARN", "role/x"),
-        ])
-        .unwrap_err();
-        let names: Vec<_> = wrong.0.iter().map(|wrong| wrong.name.as_str()).collect();
+        let wrong = read(r#"{"defaultEncryption": "alias/securecart", "protectedBuckets": ["a", "*"]}"#).unwrap_err();
+        let at = "functions.enforce-s3-encryption";
         assert_eq!(
-            names,
-            [
-                "MODE",
-                "ACCOUNT_ID",
-                "PARTITION",
-                "DEFAULT_ENCRYPTION",
-                "PROTECTED_BUCKETS",
-                "OWN_ROLE_ARN"
-            ]
+            names(wrong),
+            [format!("{at}.defaultEncryption"), format!("{at}.protectedBuckets[1]")]
         );
-        let foreign = "arn:aws:kms:eu-west-1:444455556666:key/a";
-        let wrong = read(&[
-            ("MODE", "off"),
-            ("ACCOUNT_ID", "111122223333"),
-            ("DEFAULT_ENCRYPTION", foreign),
-        ])
-        .unwrap_err();
-        assert!(wrong.to_string().contains("another account"), "{wrong}");
-        let twice = "arn:aws:kms:eu-west-1:111122223333:key/a,arn:aws:kms:eu-west-1:111122223333:key/b";
-        let wrong = read(&[
-            ("MODE", "off"),
-            ("ACCOUNT_ID", "111122223333"),
-            ("DEFAULT_ENCRYPTION", twice),
-        ])
-        .unwrap_err();
-        assert!(wrong.to_string().contains("both in eu-west-1"), "{wrong}");
+        let wrong = environment(&[("PARTITION", "azure"), ("OWN_ROLE_ARN", "role/x")]).unwrap_err();
+        assert_eq!(names(wrong), ["ACCOUNT_ID", "PARTITION", "OWN_ROLE_ARN"]);
+        for keys in [
+            r#"["arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:111122223333:key/b"]"#,
+            r#""arn:aws:kms:eu-west-1:444455556666:key/a""#,
+            r#""arn:aws:kms:eu-west-1:111122223333:alias/a""#,
+            "[]",
+            "7",
+        ] {
+            let wrong = read(&format!(r#"{{"defaultEncryption": {keys}}}"#)).unwrap_err();
+            assert_eq!(names(wrong), [format!("{at}.defaultEncryption")], "{keys}");
+        }
     }
 }

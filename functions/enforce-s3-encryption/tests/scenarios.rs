@@ -64,7 +64,10 @@ async fn sse_s3_becomes_sse_kms_with_a_bucket_key_and_what_was_blocked_stays_blo
     }
     assert_eq!(world.s3.writes(), writes, "it is encrypted already");
 
-    let undone = instance.undo(&record(&world), world.deadline()).await.unwrap();
+    let undone = instance
+        .undo(&record(&world), "an operator", world.deadline())
+        .await
+        .unwrap();
     assert_eq!(told(&undone), ["Undone restored"]);
     assert_eq!(world.s3.get("orders").encryption, Some(before));
     for event in [control("S3.17", "c", "orders"), created("orders")] {
@@ -100,7 +103,7 @@ async fn kms_stays_kms_with_its_own_key_and_settings() {
             ..Bucket::default()
         };
         let world = World::with("orders", bucket.clone());
-        let instance = world.instance_with(&[("DEFAULT_ENCRYPTION", "AES256")]);
+        let instance = world.instance_with(&json!({ "defaultEncryption": "AES256" }));
         for event in [
             control("S3.4", "a", "orders"),
             control("S3.17", "b", "orders"),
@@ -122,13 +125,16 @@ async fn a_bucket_without_any_encryption_gets_what_the_settings_choose() {
                 ..Bucket::default()
             },
         );
-        let instance = world.instance_with(&[("DEFAULT_ENCRYPTION", setting)]);
+        let instance = world.instance_with(&json!({ "defaultEncryption": setting }));
         assert_eq!(
             deliver(&instance, &world, &control("S3.4", "a", "orders")).await.0,
             ["Remediated encrypted"]
         );
         assert_eq!(world.s3.get("orders").encryption, Some(expected));
-        instance.undo(&record(&world), world.deadline()).await.unwrap();
+        instance
+            .undo(&record(&world), "an operator", world.deadline())
+            .await
+            .unwrap();
         assert_eq!(world.s3.get("orders").encryption, None, "as it was");
     }
     let world = World::with("orders", Bucket::default());
@@ -138,7 +144,7 @@ async fn a_bucket_without_any_encryption_gets_what_the_settings_choose() {
             .0,
         ["AlreadyInPlace encrypted"]
     );
-    let plain = world.instance_with(&[("DEFAULT_ENCRYPTION", "AES256")]);
+    let plain = world.instance_with(&json!({ "defaultEncryption": "AES256" }));
     assert_eq!(
         deliver(&plain, &world, &control("S3.17", "b", "orders")).await.0,
         ["Declined sse-s3-by-setting"]
@@ -156,7 +162,7 @@ async fn a_new_bucket_is_encrypted_and_one_elsewhere_in_its_own_region() {
     );
     let ireland = "arn:aws:kms:eu-west-1:111122223333:key/b";
     world.s3.key(ireland, None, OPEN);
-    let instance = world.instance_with(&[("DEFAULT_ENCRYPTION", ireland)]);
+    let instance = world.instance_with(&json!({ "defaultEncryption": ireland }));
     assert_eq!(
         deliver(&instance, &world, &created("uploads")).await.0,
         ["Remediated encrypted"]
@@ -181,7 +187,7 @@ async fn an_unusable_key_is_found_before_the_write() {
         if let Some(unusable) = unusable {
             world.s3.key(KEY, Some(unusable), OPEN);
         }
-        let instance = world.instance_with(&[("DEFAULT_ENCRYPTION", KEY)]);
+        let instance = world.instance_with(&json!({ "defaultEncryption": KEY }));
         let (outcomes, summary) = deliver(&instance, &world, &control("S3.17", "a", "orders")).await;
         assert_eq!(outcomes, ["Escalated kms-key-unusable"]);
         assert!(
@@ -259,7 +265,7 @@ async fn who_reads_from_outside_is_not_locked_out() {
     );
 
     // A key of our own that lets CloudFront in. What another account lets its own principals do cannot be seen from here.
-    let instance = |world: &World| world.instance_with(&[("DEFAULT_ENCRYPTION", KEY)]);
+    let instance = |world: &World| world.instance_with(&json!({ "defaultEncryption": KEY }));
     let admits = |principal: &str| {
         format!(
             r#"{{"Statement":[{{"Effect":"Allow","Principal":{principal},"Action":"kms:Decrypt","Resource":"*"}}]}}"#
@@ -348,7 +354,12 @@ async fn the_tls_statement_is_merged_once_and_undone_to_the_byte() {
         assert_eq!(statements(&merged), if text.is_some() { 2 } else { 1 });
         assert_eq!(merged.matches("aws:SecureTransport").count(), 1);
         assert_eq!(
-            told(&instance.undo(&record(&world), world.deadline()).await.unwrap()),
+            told(
+                &instance
+                    .undo(&record(&world), "an operator", world.deadline())
+                    .await
+                    .unwrap()
+            ),
             ["Undone restored"]
         );
         assert_eq!(world.s3.get("orders"), bucket);
@@ -373,7 +384,10 @@ async fn undo_refuses_what_was_changed_since_and_says_what() {
             ..Bucket::default()
         },
     );
-    let refused = instance.undo(&record(&world), world.deadline()).await.unwrap();
+    let refused = instance
+        .undo(&record(&world), "an operator", world.deadline())
+        .await
+        .unwrap();
     assert_eq!(told(&refused), ["Declined changed-since"]);
     assert!(
         refused.outcomes[0].outcome.why().contains("Read is gone or changed"),
@@ -390,7 +404,12 @@ async fn undo_refuses_what_was_changed_since_and_says_what() {
         },
     );
     assert_eq!(
-        told(&instance.undo(&record(&world), world.deadline()).await.unwrap()),
+        told(
+            &instance
+                .undo(&record(&world), "an operator", world.deadline())
+                .await
+                .unwrap()
+        ),
         ["Undone restored"]
     );
 
@@ -404,7 +423,10 @@ async fn undo_refuses_what_was_changed_since_and_says_what() {
             ..Bucket::default()
         },
     );
-    let refused = instance.undo(&record(&world), world.deadline()).await.unwrap();
+    let refused = instance
+        .undo(&record(&world), "an operator", world.deadline())
+        .await
+        .unwrap();
     assert_eq!(told(&refused), ["Declined changed-since"]);
     assert_eq!(world.s3.get("orders").encryption, Some(kms(Some(KEY))));
 }
@@ -515,7 +537,7 @@ async fn refused_calls_are_failures_and_lost_answers_are_found_out() {
 #[tokio::test(start_paused = true)]
 async fn what_is_gone_protected_elsewhere_or_no_bucket_is_declined() {
     let world = World::with("website", Bucket::default());
-    let instance = world.instance_with(&[("PROTECTED_BUCKETS", "web*")]);
+    let instance = world.instance_with(&json!({ "protectedBuckets": ["web*"] }));
     for (event, expected) in [
         (control("S3.17", "a", "gone"), "Declined no-such-bucket"),
         (control("S3.5", "a", "gone"), "Declined no-such-bucket"),
@@ -530,7 +552,7 @@ async fn what_is_gone_protected_elsewhere_or_no_bucket_is_declined() {
     ] {
         assert_eq!(deliver(&instance, &world, &event).await.0, [expected], "{event}");
     }
-    let elsewhere = world.instance_with(&[("ACCOUNT_ID", "444455556666")]);
+    let elsewhere = world.instance_in(&[("ACCOUNT_ID", "444455556666")]);
     assert_eq!(
         deliver(&elsewhere, &world, &control("S3.17", "f", "website")).await.0,
         ["Declined other-account"]
@@ -544,17 +566,17 @@ async fn what_is_gone_protected_elsewhere_or_no_bucket_is_declined() {
 #[tokio::test(start_paused = true)]
 async fn dry_run_writes_nothing_and_approval_is_waited_for() {
     let world = World::with("orders", Bucket::default());
-    let dry = world.instance_with(&[("MODE", "dry-run")]);
+    let dry = world.instance_with(&json!({ "mode": "dry-run" }));
     for control_id in ["S3.17", "S3.5"] {
         let (outcomes, _) = deliver(&dry, &world, &control(control_id, "a", "orders")).await;
         assert!(outcomes[0].starts_with("WouldRemediate"), "{outcomes:?}");
     }
     assert_eq!(world.s3.get("orders"), Bucket::default());
-    let careful = world.instance_with(&[("MODE", "approve")]);
+    let careful = world.instance_with(&json!({ "mode": "approve" }));
     let (outcomes, summary) = deliver(&careful, &world, &control("S3.17", "b", "orders")).await;
     assert_eq!(outcomes, ["AwaitingApproval encrypted"]);
     let done = careful
-        .approve(&summary.outcomes[0].record, world.deadline())
+        .approve(&summary.outcomes[0].record, "an operator", world.deadline())
         .await
         .unwrap();
     assert_eq!(told(&done), ["Remediated encrypted"]);
@@ -563,7 +585,7 @@ async fn dry_run_writes_nothing_and_approval_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_bucket_arn_of_any_partition_works() {
     let world = World::with("orders", Bucket::default());
-    let instance = world.instance_with(&[("PARTITION", "aws-cn")]);
+    let instance = world.instance_in(&[("PARTITION", "aws-cn")]);
     let mut event = control("S3.5", "a", "orders");
     event["detail"]["findings"][0]["Resources"][0]["Id"] = json!("arn:aws-cn:s3:::orders");
     assert_eq!(deliver(&instance, &world, &event).await.0, ["Remediated tls-only"]);
@@ -592,9 +614,9 @@ async fn two_findings_about_one_change_are_undone_one_by_one() {
     assert_eq!(told(&done.summary), ["Remediated encrypted", "Remediated encrypted"]);
     assert_eq!(world.s3.writes(), 1);
     let ids: Vec<_> = world.ledger.records().into_iter().map(|record| record.id).collect();
-    let undone = instance.undo(&ids[0], world.deadline()).await.unwrap();
+    let undone = instance.undo(&ids[0], "an operator", world.deadline()).await.unwrap();
     assert_eq!(told(&undone), ["Undone restored"]);
-    let undone = instance.undo(&ids[1], world.deadline()).await.unwrap();
+    let undone = instance.undo(&ids[1], "an operator", world.deadline()).await.unwrap();
     assert_eq!(told(&undone), ["Undone undone-before"]);
     assert_eq!(world.s3.get("orders"), Bucket::default());
 }
@@ -619,7 +641,7 @@ async fn a_log_target_without_encryption_gets_sse_s3_only_where_that_answers_the
     assert_eq!(world.s3.get("logs").encryption, Some(sse_s3()));
     let record = &summary.outcomes[0].record;
     assert_eq!(
-        told(&instance.undo(record, world.deadline()).await.unwrap()),
+        told(&instance.undo(record, "an operator", world.deadline()).await.unwrap()),
         ["Undone restored"]
     );
     assert_eq!(world.s3.get("logs"), bare);
@@ -634,7 +656,10 @@ async fn an_undo_holds_against_every_rule_about_the_same_part() {
     let world = World::with("orders", bare.clone());
     let instance = world.instance();
     deliver(&instance, &world, &control("S3.17", "a", "orders")).await;
-    instance.undo(&record(&world), world.deadline()).await.unwrap();
+    instance
+        .undo(&record(&world), "an operator", world.deadline())
+        .await
+        .unwrap();
     assert_eq!(world.s3.get("orders"), bare);
     for event in [
         control("S3.4", "b", "orders"),
@@ -667,7 +692,7 @@ async fn what_a_person_changed_back_is_encrypted_again_and_undone_to_what_that_p
     assert_eq!(outcomes, ["Remediated encrypted"]);
     let record = &summary.outcomes[0].record;
     assert_eq!(
-        told(&instance.undo(record, world.deadline()).await.unwrap()),
+        told(&instance.undo(record, "an operator", world.deadline()).await.unwrap()),
         ["Undone restored"]
     );
     assert_eq!(world.s3.get("orders"), theirs);
@@ -720,7 +745,7 @@ async fn who_is_locked_out_is_known_as_far_as_the_settings_tell() {
         ),
     ] {
         let world = World::with("orders", bucket.clone());
-        let instance = world.instance_with(&[("OWN_ROLE_ARN", own_role)]);
+        let instance = world.instance_in(&[("OWN_ROLE_ARN", own_role)]);
         assert_eq!(
             deliver(&instance, &world, &control("S3.5", "a", "orders")).await.0,
             [expected],

@@ -275,6 +275,19 @@ impl fmt::Display for Target {
     }
 }
 
+impl Target {
+    /// The policy, or the bucket, and who has it where that is one alone.
+    pub(crate) fn resources(&self) -> Vec<String> {
+        let Self::At(place, _) = self else { return Vec::new() };
+        let own = match place {
+            Place::Managed(arn) | Place::Attached(_, arn) => Some(arn.to_string()),
+            Place::Bucket(bucket) => Some(format!("bucket/{bucket}")),
+            Place::Inline(..) | Place::Trust(_) => None,
+        };
+        own.into_iter().chain(place.bearer().map(ToString::to_string)).collect()
+    }
+}
+
 /// What one look, and one write, covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {

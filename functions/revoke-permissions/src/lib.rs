@@ -20,7 +20,7 @@ pub use decide::{Displaced, Found, QUARANTINE, Revocation};
 pub use iam::{Advice, Policies, Recommendation, Write};
 pub use identity::{Analysis, Bearer, Demand, Kind, Named, Place, PolicyArn, Recommended, Scope, Target};
 pub use sdk::Aws;
-pub use settings::{Exemption, Limits, Settings};
+pub use settings::{Environment, Limits, Own, Protected, Settings};
 pub use trim::{Form, FullAccess, Trimmed, trim};
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -89,6 +89,10 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
     /// Whom a policy reaches is known only once the account was read: [`decide`] refuses what is exempt.
     fn guard(&self, _: &Target) -> Option<Reason> {
         None
+    }
+
+    fn resources(&self, target: &Target) -> Vec<String> {
+        target.resources()
     }
 
     fn scopes(&self, target: &Target) -> Vec<Scope> {

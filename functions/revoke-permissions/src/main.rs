@@ -1,15 +1,18 @@
 //! The Lambda binary of `revoke-permissions`.
 
-use remediation::settings::SettingsReader;
-use revoke_permissions::{Aws, RevokePermissions, Settings};
+use remediation::clock::Timestamp;
+use revoke_permissions::{Aws, Environment, RevokePermissions, Settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws| {
-        let settings = Settings::read(SettingsReader::from_environment())?;
-        let policy = settings.policy.clone();
-        let aws = Aws::new(aws, settings.account.clone());
-        Ok((RevokePermissions::new(aws, settings), policy))
+    remediation_aws::run(|aws, reader| {
+        let environment = Environment::read(reader)?;
+        let policies = Aws::new(aws, environment.account.clone());
+        Ok(move |document: &_, now: Timestamp| {
+            let settings = Settings::read(&environment, document, now)?;
+            let policy = settings.policy.clone();
+            Ok((RevokePermissions::new(policies.clone(), settings), policy))
+        })
     })
     .await
 }

@@ -30,14 +30,14 @@ use crate::{
 };
 
 /// The services with the function's own credentials.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Aws {
     iam: Client,
     analyzer: remediation_aws::Aws,
     buckets: BucketPolicies,
     /// The account, and since when it was read: whoever asks while it is read for somebody else waits for the next reading, and
     /// shares it. The policies of one batch are looked at together, and nobody sees what was before the question.
-    account: Mutex<Option<(Instant, Arc<Account>)>>,
+    account: Arc<Mutex<Option<(Instant, Arc<Account>)>>>,
 }
 
 /// The code by which IAM says that there is no such thing.
@@ -51,7 +51,7 @@ impl Aws {
             iam: Client::new(&aws.paced()),
             buckets: BucketPolicies::new(aws, account),
             analyzer: aws.clone(),
-            account: Mutex::new(None),
+            account: Arc::default(),
         }
     }
 

@@ -1,21 +1,160 @@
-//! The function's settings, from the environment that `template.yaml` sets.
+//! The function's settings: what the deployment sets in the environment, and what the operator does in the document.
 
-use std::{convert::Infallible, str::FromStr};
+use std::convert::Infallible;
 
 use chrono::TimeDelta;
 use remediation::{
+    clock::Timestamp,
     engine::Policy,
     ids::AccountId,
     policy::matches,
-    settings::{InvalidSettings, Mode, SettingsReader, flag, list},
+    settings::{Document, InvalidSettings, Section, SettingsReader, list},
 };
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::Value;
 
 use crate::{account::Holder, identity::PolicyArn, trim::FullAccess};
+
+/// What the deployment sets.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The account that is acted in.
+    pub account: AccountId,
+    /// `aws`, or `aws-cn`, or `aws-us-gov`.
+    pub partition: String,
+    /// The roles of the application, which are left as they are.
+    pub own_roles: Vec<Protected>,
+}
+
+impl Environment {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// All that is missing or wrong, each by its name.
+    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
+        let account = reader.required("ACCOUNT_ID", AccountId::parse);
+        let partition = reader.or_default("PARTITION", |text| Ok::<_, Infallible>(Some(text.to_owned())));
+        let own_roles = reader.or_default("OWN_ROLES", |text| list(text, Protected::parse));
+        let environment = (|| {
+            Some(Self {
+                account: account?,
+                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
+                own_roles: own_roles?,
+            })
+        })();
+        reader.finish(environment)
+    }
+}
+
+/// What the operator sets for this function alone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct Own {
+    /// Users, roles, groups, policies and buckets whose permissions are never revoked, as `user/NAME`, `role/PATH/NAME`,
+    /// `group/NAME`, `policy/NAME`, `bucket/NAME` or an ARN; a `*` stands for any text. Those for emergencies, and whatever
+    /// deploys. The application's own roles are protected as well.
+    pub protected: Vec<Protected>,
+    /// Tags, as `KEY` or `KEY=VALUE`. Users and roles that have one of them keep their permissions.
+    pub protected_tags: Vec<Tag>,
+    /// Accounts that are no outsiders, such as those of your organisation and of partners.
+    pub trusted_accounts: Vec<Trusted>,
+    /// How many users, roles and groups one change may reach. A policy that reaches more is left to a person.
+    #[schemars(range(min = 1))]
+    pub max_principals: u32,
+    /// Days for which a role has to lie unused, by IAM's own account, before it is quarantined; IAM keeps account of 400. Keep it
+    /// the same as in your analyzer.
+    #[schemars(range(min = 1, max = 400))]
+    pub unused_role_days: u16,
+    /// What becomes of all actions of a service (IAM.21).
+    pub full_access: FullAccess,
+    /// The managed policies that `iam-policy-blacklisted-check` is about. Keep them the same as in the rule.
+    pub blocked_policies: Vec<Blocked>,
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        let roles = [
+            "OrganizationAccountAccessRole",
+            "AWSControlTowerExecution",
+            "AWSCloudFormationStackSetExecutionRole",
+            "stacksets-exec-*",
+            "cdk-*",
+            "aws-sam-cli-managed-*",
+        ];
+        let administrator = PolicyArn::parse("arn:aws:iam::aws:policy/AdministratorAccess");
+        Self {
+            protected: roles
+                .iter()
+                .filter_map(|role| Protected::parse(&format!("role/{role}")).ok())
+                .collect(),
+            protected_tags: Vec::new(),
+            trusted_accounts: Vec::new(),
+            max_principals: 10,
+            unused_role_days: 90,
+            full_access: FullAccess::default(),
+            blocked_policies: administrator.into_iter().map(Blocked).collect(),
+        }
+    }
+}
+
+impl Section for Own {
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let mut wrong = Vec::new();
+        if self.max_principals == 0 {
+            wrong.push(("maxPrincipals", "expected 1 or more".to_owned()));
+        }
+        if !(1..=400).contains(&self.unused_role_days) {
+            let text = "expected whole days from 1 to 400: IAM keeps account of no more";
+            wrong.push(("unusedRoleDays", text.to_owned()));
+        }
+        wrong
+    }
+}
+
+macro_rules! text_setting {
+    ($(#[$doc:meta])* $name:ident, $inner:ty, $expected:literal, $parse:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+        #[schemars(inline, with = "String")]
+        pub struct $name($inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let value = Value::deserialize(deserializer)?;
+                let parse: fn(&str) -> Option<$inner> = $parse;
+                let wrong = || D::Error::custom(format_args!(concat!("expected ", $expected, ", not {}"), value));
+                value.as_str().and_then(parse).map(Self).ok_or_else(wrong)
+            }
+        }
+    };
+}
+
+text_setting! {
+    /// A tag: a key, and maybe its value.
+    Tag, (String, Option<String>), "KEY or KEY=VALUE", tag
+}
+text_setting! {
+    /// An account.
+    Trusted, AccountId, "an account of twelve digits", |text| AccountId::parse(text).ok()
+}
+text_setting! {
+    /// A managed policy.
+    Blocked, PolicyArn, "the ARN of a managed policy", PolicyArn::parse
+}
+
+fn tag(text: &str) -> Option<(String, Option<String>)> {
+    let (key, value) = text
+        .split_once('=')
+        .map_or((text, None), |(key, value)| (key, Some(value)));
+    (!key.trim().is_empty()).then(|| (key.trim().to_owned(), value.map(|value| value.trim().to_owned())))
+}
 
 /// All that can be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How far to go, and in which account.
+    /// What is allowed.
     pub policy: Policy,
     /// The account.
     pub account: AccountId,
@@ -31,7 +170,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Users, roles, groups, policies and buckets that are left as they are.
-    pub exempt: Vec<Exemption>,
+    pub exempt: Vec<Protected>,
     /// Users and roles with one of these tags are left as they are: a key, and maybe its value.
     pub exempt_tags: Vec<(String, Option<String>)>,
     /// Accounts that are no outsiders.
@@ -59,10 +198,20 @@ impl Default for Limits {
 
 /// Who or what is exempt: `user/NAME`, `role/PATH/NAME`, `group/NAME`, `policy/PATH/NAME`, `bucket/NAME`, with `*` for any
 /// text, or an ARN of such a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exemption(String);
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline)]
+pub struct Protected(String);
 
-impl Exemption {
+impl TryFrom<String> for Protected {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        Self::parse(&text)
+    }
+}
+
+impl Protected {
     fn parse(text: &str) -> Result<Self, &'static str> {
         let resource = match text.strip_prefix("arn:") {
             Some(arn) => arn.splitn(5, ':').nth(4).unwrap_or_default(),
@@ -114,76 +263,46 @@ impl Settings {
         format!("arn:{}:iam::{}:root", self.partition, self.account)
     }
 
-    /// Reads them.
+    /// Reads the operator's document. An exemption of a user, role or group that holds now protects also from a change that would
+    /// reach it through another resource, whatever its control is.
     ///
     /// # Errors
-    /// All settings that are missing or wrong, each by its name.
-    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let default = Limits::default();
-        let mode = reader.required("MODE", Mode::from_str);
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
-        let partition = reader.or_default("PARTITION", |text| Ok::<_, Infallible>(Some(text.to_owned())));
-        let samples = reader.or_default("ALLOW_SAMPLE_FINDINGS", flag);
-        let exempt = reader.or_default("EXEMPT", |text| list(text, Exemption::parse));
-        let exempt_tags = reader.or_default("EXEMPT_TAGS", |text| list(text, tag));
-        let trusted = reader.or_default("TRUSTED_ACCOUNTS", |text| list(text, AccountId::parse));
-        let reach = reader.or_default("MAX_PRINCIPALS", |text| whole(text, 1, 10_000).map(Some));
-        let unused = reader.or_default("UNUSED_ROLE_DAYS", |text| whole(text, 1, 400).map(Some));
-        let full_access = reader.or_default("FULL_ACCESS", full_access);
-        let blocked = reader.required("BLOCKED_POLICIES", |text| {
-            list(text, |arn| {
-                PolicyArn::parse(arn).ok_or("expected the ARN of a managed policy")
-            })
-        });
-        let settings = (|| {
-            let account = account?;
-            Some(Self {
-                policy: Policy {
-                    mode: mode?,
-                    allow_samples: samples?,
-                    account: Some(account.clone()),
-                },
-                account,
-                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
-                limits: Limits {
-                    exempt: exempt?,
-                    exempt_tags: exempt_tags?,
-                    trusted: trusted?,
-                    reach: reach?.map_or(default.reach, |count| usize::try_from(count).unwrap_or(default.reach)),
-                    unused: unused?.map_or(default.unused, TimeDelta::days),
-                    full_access: full_access?,
-                },
-                blocked: blocked?,
-            })
-        })();
-        reader.finish(settings)
-    }
-}
-
-fn tag(text: &str) -> Result<(String, Option<String>), &'static str> {
-    let (key, value) = text
-        .split_once('=')
-        .map_or((text, None), |(key, value)| (key, Some(value)));
-    if key.trim().is_empty() {
-        return Err("expected KEY or KEY=VALUE");
-    }
-    Ok((key.trim().to_owned(), value.map(|value| value.trim().to_owned())))
-}
-
-fn whole(text: &str, least: i64, most: i64) -> Result<i64, &'static str> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or(if most == 400 {
-        "expected whole days from 1 to 400: IAM keeps account of no more"
-    } else {
-        "expected a whole number from 1 to 10000"
-    })
-}
-
-fn full_access(text: &str) -> Result<FullAccess, &'static str> {
-    match text {
-        "read-only" => Ok(FullAccess::ReadOnly),
-        "remove" => Ok(FullAccess::Remove),
-        "escalate" => Ok(FullAccess::Escalate),
-        _ => Err("expected read-only, remove or escalate"),
+    /// All settings of this function that are wrong, each by its path.
+    pub fn read(environment: &Environment, document: &Document, now: Timestamp) -> Result<Self, InvalidSettings> {
+        let account = environment.account.clone();
+        let (policy, own) = Policy::read::<Own>(document, "revoke-permissions", account.clone())?;
+        let is_bearer = |resource: &str| {
+            ["user/", "role/", "group/"]
+                .iter()
+                .any(|kind| resource.starts_with(kind))
+        };
+        let exempted = policy.exemptions.iter().filter(|exemption| exemption.holds(now));
+        let exempted = exempted
+            .filter(|exemption| is_bearer(&exemption.resource))
+            .filter_map(|exemption| Protected::parse(&exemption.resource).ok());
+        let exempt = environment
+            .own_roles
+            .iter()
+            .cloned()
+            .chain(own.protected)
+            .chain(exempted);
+        Ok(Self {
+            account,
+            partition: environment.partition.clone(),
+            limits: Limits {
+                exempt: exempt.collect(),
+                exempt_tags: own.protected_tags.into_iter().map(|Tag(tag)| tag).collect(),
+                trusted: own
+                    .trusted_accounts
+                    .into_iter()
+                    .map(|Trusted(account)| account)
+                    .collect(),
+                reach: usize::try_from(own.max_principals).unwrap_or(usize::MAX),
+                unused: TimeDelta::days(own.unused_role_days.into()),
+                full_access: own.full_access,
+            },
+            blocked: own.blocked_policies.into_iter().map(|Blocked(arn)| arn).collect(),
+            policy,
+        })
     }
 }

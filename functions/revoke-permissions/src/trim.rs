@@ -53,7 +53,9 @@ const READING: [&str; 4] = ["BatchGet*", "Describe*", "Get*", "List*"];
 const NOTHING: &str = "sts:GetCallerIdentity";
 
 /// What full access to a service is trimmed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 pub enum FullAccess {
     /// To reading it.
     #[default]

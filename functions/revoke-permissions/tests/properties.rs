@@ -159,7 +159,7 @@ async fn play(steps: Vec<Step>, faults: Vec<Fault>) {
                 continue;
             }
             let record = index.get(&records).clone();
-            let undone = instance.undo(&record.id, scene.world.deadline()).await;
+            let undone = instance.undo(&record.id, "an operator", scene.world.deadline()).await;
             let after = scene.texts();
             let is_undone = undone.is_ok_and(|summary| matches!(summary.outcomes[0].outcome, Outcome::Undone(_)));
             let changed: Vec<_> = (0..3).filter(|place| before[*place] != after[*place]).collect();

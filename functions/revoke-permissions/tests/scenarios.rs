@@ -11,8 +11,14 @@ mod support;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use remediation::{clock::Clock, ids::RecordId, outcome::Outcome, policy::says_the_same, settings::SettingsReader};
-use revoke_permissions::{Advice, Kind, QUARANTINE, Recommendation, Settings};
+use remediation::{
+    clock::Clock,
+    ids::RecordId,
+    outcome::Outcome,
+    policy::says_the_same,
+    settings::{Document, InvalidSettings, SettingsReader},
+};
+use revoke_permissions::{Advice, Environment, Kind, QUARANTINE, Recommendation, Settings};
 use serde_json::{Value, json};
 use support::{
     ACCOUNT, ADMIN, World, about, admin, allow, arn, config, control, deliver, external, policy, told, trusting,
@@ -29,7 +35,13 @@ fn record(world: &World, part: &str) -> RecordId {
 
 async fn undo(world: &World, part: &str) -> Vec<String> {
     let id = record(world, part);
-    told(&world.instance().undo(&id, world.deadline()).await.unwrap())
+    told(
+        &world
+            .instance()
+            .undo(&id, "an operator", world.deadline())
+            .await
+            .unwrap(),
+    )
 }
 
 /// With a statement that is none of ours to touch, in its author's own layout.
@@ -112,7 +124,7 @@ async fn full_access_becomes_reading_or_what_the_setting_says() {
     ] {
         let world = World::new();
         let orders = world.aws.policy("orders", &text);
-        let instance = world.instance_with(&[("FULL_ACCESS", setting)]);
+        let instance = world.instance_with(&json!({ "fullAccess": setting }));
         let (outcomes, summary) = deliver(&instance, &world, &about("IAM.21", "a", &orders)).await;
         match actions {
             Some(actions) => {
@@ -218,7 +230,7 @@ async fn a_policy_that_denies_is_not_detached() {
     let user = world
         .aws
         .holder(Kind::User, "dev", |user| user.attached.push(mixed.clone()));
-    let instance = world.instance_with(&[("BLOCKED_POLICIES", mixed.as_str())]);
+    let instance = world.instance_with(&json!({ "blockedPolicies": [mixed.as_str()] }));
     let event = config("iam-policy-blacklisted-check", "AWS::IAM::User", user.id.as_str());
     let (outcomes, summary) = deliver(&instance, &world, &event).await;
     assert_eq!(outcomes, ["user/dev policy/mixed (blocked policy) Escalated unproven"]);
@@ -515,7 +527,7 @@ async fn an_outsider_is_taken_out_of_a_trust_policy() {
         undo(&world, "partner").await;
         assert_eq!(world.aws.state(), start);
 
-        let trusting = world.instance_with(&[("TRUSTED_ACCOUNTS", PARTNER)]);
+        let trusting = world.instance_with(&json!({ "trustedAccounts": [PARTNER] }));
         let event = external("g", "AWS::IAM::Role", role, &json!({ "AWS": PARTNER }), false);
         let (outcomes, _) = deliver(&trusting, &world, &event).await;
         assert_eq!(outcomes, ["role/partner trust policy (999988887777) Declined trusted"]);
@@ -557,7 +569,7 @@ async fn an_outsider_is_taken_out_of_a_bucket_policy() {
         Some(policy(&json!([read(json!({ "AWS": ROOT }))])))
     );
 
-    let kept = world.instance_with(&[("EXEMPT", "bucket/export*")]);
+    let kept = world.instance_with(&json!({ "protected": ["bucket/export*"] }));
     let open = policy(&json!([read(json!("*"))]));
     world
         .aws
@@ -722,7 +734,11 @@ async fn a_policy_that_somebody_changed_since_is_not_restored() {
         .aws
         .change(|directory| directory.account.policies[0].versions[1].document = foreign.clone());
     let id = record(&world, "legacy");
-    let summary = world.instance().undo(&id, world.deadline()).await.unwrap();
+    let summary = world
+        .instance()
+        .undo(&id, "an operator", world.deadline())
+        .await
+        .unwrap();
     assert_eq!(
         told(&summary),
         ["policy/legacy (administration) Declined changed-since"]
@@ -767,13 +783,7 @@ async fn what_must_never_be_touched_is_not() {
     world
         .aws
         .holder(Kind::User, "bounded", |user| user.boundary = Some(bounding));
-    let instance = world.instance_with(&[
-        (
-            "EXEMPT",
-            "role/securecart/*, arn:aws:iam::111122223333:user/Alice, policy/exempted",
-        ),
-        ("EXEMPT_TAGS", "team=x, break-glass"),
-    ]);
+    let instance = world.instance_with(&json!({ "protected": ["role/securecart/*", "arn:aws:iam::111122223333:user/Alice", "policy/exempted"], "protectedTags": ["team=x", "break-glass"] }));
     for (name, expected) in [
         ("linked", "Escalated reserved-role"),
         ("sso", "Escalated reserved-role"),
@@ -814,7 +824,7 @@ async fn what_must_never_be_touched_is_not() {
     let user = world
         .aws
         .holder(Kind::User, "hacked", |user| user.attached.push(arn(quarantine)));
-    let blocking = world.instance_with(&[("BLOCKED_POLICIES", quarantine)]);
+    let blocking = world.instance_with(&json!({ "blockedPolicies": [quarantine] }));
     let event = config("iam-policy-blacklisted-check", "AWS::IAM::User", user.id.as_str());
     let (outcomes, _) = deliver(&blocking, &world, &event).await;
     assert_eq!(
@@ -832,12 +842,22 @@ async fn an_exempt_principal_keeps_what_is_its_alone() {
         user.tags.insert("exempt".to_owned(), "true".to_owned());
     });
     let event = config("iam-no-inline-policy-check", "AWS::IAM::User", "AIDACONTRACTOR00");
-    let (outcomes, _) = deliver(&world.instance_with(&[("EXEMPT_TAGS", "exempt=false")]), &world, &event).await;
+    let (outcomes, _) = deliver(
+        &world.instance_with(&json!({ "protectedTags": ["exempt=false"] })),
+        &world,
+        &event,
+    )
+    .await;
     assert!(outcomes[0].ends_with("Remediated revoked"), "{outcomes:?}");
     undo(&world, "contractor").await;
     let mut later = event.clone();
     later["detail"]["newEvaluationResult"]["resultRecordedTime"] = "2026-09-22T00:00:00.000Z".into();
-    let (outcomes, _) = deliver(&world.instance_with(&[("EXEMPT_TAGS", "exempt")]), &world, &later).await;
+    let (outcomes, _) = deliver(
+        &world.instance_with(&json!({ "protectedTags": ["exempt"] })),
+        &world,
+        &later,
+    )
+    .await;
     assert!(outcomes[0].contains("Declined"), "{outcomes:?}");
 }
 
@@ -972,7 +992,7 @@ async fn everybody_whom_a_shared_policy_reaches_is_named_and_too_many_escalate()
     world
         .aws
         .holder(Kind::Role, "batch", |role| role.attached.push(legacy.clone()));
-    let few = world.instance_with(&[("MAX_PRINCIPALS", "3")]);
+    let few = world.instance_with(&json!({ "maxPrincipals": 3 }));
     let (outcomes, summary) = deliver(&few, &world, &about("IAM.1", "a", &legacy)).await;
     assert_eq!(outcomes, ["policy/legacy (administration) Escalated reach"]);
     for name in ["group/staff", "user/ann", "user/ben", "role/batch"] {
@@ -1060,9 +1080,9 @@ async fn dry_run_writes_nothing_and_a_plan_waits_for_approval() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     let event = about("IAM.1", "a", &legacy);
-    let (outcomes, _) = deliver(&world.instance_with(&[("MODE", "dry-run")]), &world, &event).await;
+    let (outcomes, _) = deliver(&world.instance_with(&json!({ "mode": "dry-run" })), &world, &event).await;
     assert_eq!(outcomes, ["policy/legacy (administration) WouldRemediate revoked"]);
-    let waiting = world.instance_with(&[("MODE", "approve")]);
+    let waiting = world.instance_with(&json!({ "mode": "approve" }));
     let (outcomes, _) = deliver(&waiting, &world, &about("IAM.1", "b", &legacy)).await;
     assert_eq!(outcomes, ["policy/legacy (administration) AwaitingApproval revoked"]);
     assert!(world.aws.writes().is_empty());
@@ -1073,7 +1093,7 @@ async fn dry_run_writes_nothing_and_a_plan_waits_for_approval() {
         )
     };
     let id = world.ledger.records().iter().find(waits).unwrap().id.clone();
-    let summary = waiting.approve(&id, world.deadline()).await.unwrap();
+    let summary = waiting.approve(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(told(&summary), ["policy/legacy (administration) Remediated revoked"]);
     assert_eq!(world.aws.text(&legacy), REST);
 }
@@ -1314,7 +1334,7 @@ async fn a_detached_policy_that_grants_more_by_now_is_not_attached_again() {
     let api = world
         .aws
         .holder(Kind::Role, "orders-api", |role| role.attached.push(shared.clone()));
-    let instance = world.instance_with(&[("BLOCKED_POLICIES", shared.as_str())]);
+    let instance = world.instance_with(&json!({ "blockedPolicies": [shared.as_str()] }));
     let event = config("iam-policy-blacklisted-check", "AWS::IAM::Role", api.id.as_str());
     let (outcomes, _) = deliver(&instance, &world, &event).await;
     assert_eq!(
@@ -1364,7 +1384,7 @@ async fn an_approval_is_decided_on_what_is_there_by_then() {
         .holder(Kind::Role, "orders-api", |role| role.attached.push(orders.clone()));
     let less = policy(&json!([allow("s3:GetObject", "*")]));
     recommends(&world, "f", vec![advice(&world, orders.as_str(), Some(&less))]);
-    let waiting = world.instance_with(&[("MODE", "approve")]);
+    let waiting = world.instance_with(&json!({ "mode": "approve" }));
     let event = unused("UnusedPermission", "f", "AWS::IAM::Role", API);
     let (outcomes, _) = deliver(&waiting, &world, &event).await;
     assert_eq!(
@@ -1379,14 +1399,14 @@ async fn an_approval_is_decided_on_what_is_there_by_then() {
             .change(|directory| directory.account.policies[0].updated = Some(at))
     };
     set(changed);
-    let summary = waiting.approve(&id, world.deadline()).await.unwrap();
+    let summary = waiting.approve(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&summary),
         ["policy/orders (unused permissions) Escalated changed-since-analysis"]
     );
     assert!(world.aws.writes().is_empty());
     set(changed - TimeDelta::days(30));
-    let summary = waiting.approve(&id, world.deadline()).await.unwrap();
+    let summary = waiting.approve(&id, "an operator", world.deadline()).await.unwrap();
     assert_eq!(
         told(&summary),
         ["policy/orders (unused permissions) Remediated revoked"]
@@ -1395,47 +1415,86 @@ async fn an_approval_is_decided_on_what_is_there_by_then() {
 
 #[test]
 fn settings_name_everything_that_is_wrong() {
-    let read = |values: &[(&str, &str)]| {
-        Settings::read(SettingsReader::new(
-            values
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        ))
+    let environment =
+        |values: &[(&str, &str)]| Environment::read(SettingsReader::new(testkit::settings::environment(values)));
+    let names = |wrong: InvalidSettings| -> Vec<String> {
+        let last = |name: &str| name.rsplit('.').next().unwrap().to_owned();
+        wrong.0.iter().map(|wrong| last(&wrong.name)).collect()
     };
-    let wrong = read(&[
-        ("MODE", "on"),
-        ("ACCOUNT_ID", "1"),
-        ("EXEMPT", "alice"),
-        ("EXEMPT_TAGS", "=x"),
-        ("TRUSTED_ACCOUNTS", "999"),
-        ("MAX_PRINCIPALS", "0"),
-        ("UNUSED_ROLE_DAYS", "500"),
-        ("FULL_ACCESS", "none"),
-        ("BLOCKED_POLICIES", "AdministratorAccess"),
-    ])
-    .unwrap_err();
-    let names: Vec<_> = wrong.0.iter().map(|wrong| wrong.name.as_str()).collect();
+    let wrong = environment(&[("ACCOUNT_ID", "1"), ("OWN_ROLES", "stack")]).unwrap_err();
+    assert_eq!(names(wrong), ["ACCOUNT_ID", "OWN_ROLES"]);
+    let environment = environment(&[("ACCOUNT_ID", ACCOUNT)]).unwrap();
+    let read = |own: &Value| {
+        let document = json!({ "functions": { "revoke-permissions": own } }).to_string();
+        let now = World::new().clock.now();
+        Settings::read(&environment, &Document::parse(&document).unwrap(), now)
+    };
+    let wrong = read(&json!({
+        "protected": ["role/x", "alice"], "protectedTags": ["=x"], "trustedAccounts": ["999"], "fullAccess": "none",
+        "blockedPolicies": ["AdministratorAccess"], "exempt": [],
+    }));
     assert_eq!(
-        names,
+        names(wrong.unwrap_err()),
         [
-            "MODE",
-            "ACCOUNT_ID",
-            "EXEMPT",
-            "EXEMPT_TAGS",
-            "TRUSTED_ACCOUNTS",
-            "MAX_PRINCIPALS",
-            "UNUSED_ROLE_DAYS",
-            "FULL_ACCESS",
-            "BLOCKED_POLICIES"
+            "blockedPolicies[0]",
+            "exempt",
+            "fullAccess",
+            "protected[1]",
+            "protectedTags[0]",
+            "trustedAccounts[0]"
         ]
     );
-    assert!(
-        read(&[
-            ("MODE", "enforce"),
-            ("ACCOUNT_ID", ACCOUNT),
-            ("BLOCKED_POLICIES", ADMIN),
-            ("EXEMPT", "")
-        ])
-        .is_ok()
-    );
+    let wrong = read(&json!({ "maxPrincipals": 0, "unusedRoleDays": 500 }));
+    assert_eq!(names(wrong.unwrap_err()), ["maxPrincipals", "unusedRoleDays"]);
+    assert!(read(&json!({})).is_ok());
+}
+
+/// An exemption protects its resource also from what would reach it through another one.
+#[tokio::test(start_paused = true)]
+async fn an_exemption_holds_until_its_day_and_for_what_reaches_its_resource() {
+    let world = World::new();
+    let legacy = world.aws.policy("legacy", MIXED);
+    world
+        .aws
+        .holder(Kind::Role, "batch", |role| role.attached.push(legacy.clone()));
+    let deliver_with = async |resource: &str, control: &str, expires: &str, id: &str| {
+        let exemption =
+            json!({ "resource": resource, "control": control, "owner": "ann", "reason": "moving", "expires": expires });
+        let instance = world.instance_of(&json!({
+            "exemptions": [exemption], "functions": { "revoke-permissions": { "mode": "enforce", "protected": [] } }
+        }));
+        deliver(&instance, &world, &about("IAM.1", id, &legacy)).await
+    };
+    // The clock stands at 2026-09-21.
+    for (resource, control, expires, expected) in [
+        ("policy/legacy", "IAM.*", "2026-09-21", "Declined exempt"),
+        ("policy/leg*", "*", "2026-12-31", "Declined exempt"),
+        ("role/batch", "S3.1", "2026-12-31", "Escalated reaches-exempt"),
+    ] {
+        let (outcomes, summary) = deliver_with(resource, control, expires, expected).await;
+        assert_eq!(
+            outcomes,
+            [format!("policy/legacy (administration) {expected}")],
+            "{resource}"
+        );
+        if expected.starts_with("Declined") {
+            assert!(
+                why(&summary).contains("on the word of ann: moving"),
+                "{}",
+                why(&summary)
+            );
+        }
+    }
+    assert!(world.aws.writes().is_empty());
+    // Of another rule, and over.
+    for (control, expires) in [("KMS.1", "2026-12-31"), ("IAM.1", "2026-09-20")] {
+        let (outcomes, _) = deliver_with("policy/legacy", control, expires, control).await;
+        assert_eq!(
+            outcomes,
+            ["policy/legacy (administration) Remediated revoked"],
+            "{control} {expires}"
+        );
+        undo(&world, "legacy").await;
+        world.clock.sleep(Duration::from_secs(31 * 24 * 60 * 60)).await;
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_sdk_s3::{Client, operation::RequestId};
@@ -16,12 +16,12 @@ use remediation::{
 use crate::{Aws, changed_meanwhile, classify, found, unexpected};
 
 /// The buckets of one account.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct BucketPolicies {
     aws: Aws,
     owner: AccountId,
     here: Client,
-    regions: Mutex<BTreeMap<String, Client>>,
+    regions: Arc<Mutex<BTreeMap<String, Client>>>,
 }
 
 impl BucketPolicies {
@@ -32,7 +32,7 @@ impl BucketPolicies {
             here: Client::new(&aws.paced()),
             aws: aws.clone(),
             owner,
-            regions: Mutex::default(),
+            regions: Arc::default(),
         }
     }
 

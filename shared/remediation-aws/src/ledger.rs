@@ -5,6 +5,10 @@
 //! | record | `record#<id>` | `record` |
 //! | standing entry | `standing#<remediation>#<scope>` | the target |
 //! | turn | `turn#<key>` | `turn` |
+//! | budget | `budget#<remediation>#<account>#<hour>` | `budget` |
+//! | link of the chain | `chain#<remediation>` | its number |
+//!
+//! Two indexes find records: `by-finding` (`finding`, `remediation`) and `by-time` (`remediation`, `updated_at`).
 //!
 //! Records and standing entries carry their revision in `rev` and the whole of themselves as JSON in `body`; the other
 //! attributes are for the reader. Every write is a transaction that the SDK gives an idempotency token, so that a lost
@@ -12,26 +16,32 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{query::builders::QueryFluentBuilder, transact_write_items::TransactWriteItemsError},
     types::{
         AttributeValue, CancellationReason, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem,
+        TransactWriteItem, Update,
     },
 };
+use chrono::SecondsFormat;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use remediation::{
     clock::{Clock, SystemClock, Timestamp},
     failure::{Class, Failure},
-    ids::RecordId,
-    ledger::{Entry, Ledger, RETENTION, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written},
+    ids::{FindingId, RecordId},
+    ledger::{
+        Budget, Entry, Ledger, RETENTION, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Turn, Written,
+        chain::{Digest, Head, Link, Sealed, Stored},
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
 
 use crate::errors::classify;
 
@@ -42,22 +52,34 @@ type Item = HashMap<String, AttributeValue>;
 pub struct DynamoLedger {
     client: Client,
     table: String,
+    /// The end of the chain as this process last wrote it.
+    end: Arc<Mutex<Option<Head>>>,
 }
 
-/// DynamoDB takes 100 keys in a `BatchGetItem`, and 100 items in a `TransactWriteItems`, of which an entry may need two.
+const BY_FINDING: &str = "by-finding";
+const BY_TIME: &str = "by-time";
+
+/// DynamoDB takes 100 keys in a `BatchGetItem`, and 100 items in a `TransactWriteItems`, of which an entry may need two; the
+/// budget and the chain need one each.
 const KEYS: usize = 100;
-const ENTRIES: usize = 50;
-/// Transactions under way at once.
+const ENTRIES: usize = 49;
+/// Reads under way at once.
 const PARALLEL: usize = 8;
+/// How often a transaction is tried against other writers of the chain.
+const ATTEMPTS: u32 = 60;
 
 impl DynamoLedger {
     /// In this table.
     #[must_use]
     pub fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+        Self {
+            client,
+            table,
+            end: Arc::default(),
+        }
     }
 
-    async fn get(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
+    async fn get(&self, ids: &[RecordId]) -> Result<Vec<Stored>, Failure> {
         const OPERATION: &str = "dynamodb:BatchGetItem";
         let keys = ids.iter().map(|id| key(&record_pk(id), "record")).collect();
         let keys = KeysAndAttributes::builder()
@@ -74,9 +96,12 @@ impl DynamoLedger {
             let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
                 let record: Record = body(&item, OPERATION)?;
-                records.push(Record {
-                    revision: revision(&item),
-                    ..record
+                records.push(Stored {
+                    record: Record {
+                        revision: revision(&item),
+                        ..record
+                    },
+                    text: body_text(&item, OPERATION)?.to_owned(),
                 });
             }
             wanted = answer.unprocessed_keys.unwrap_or_default();
@@ -84,59 +109,230 @@ impl DynamoLedger {
         Ok(records)
     }
 
-    async fn transact<C: Serialize>(&self, scope: ScopeKey<'_>, entries: &[Entry<C>]) -> Result<Vec<Written>, Failure> {
-        const OPERATION: &str = "dynamodb:TransactWriteItems";
-        let mut written = vec![Written::Stored; entries.len()];
-        loop {
-            let mut items = Vec::new();
-            let mut owners = Vec::new();
-            for (index, entry) in entries.iter().enumerate() {
-                if written.get(index) == Some(&Written::Stored) {
-                    let of_entry = self.items(scope, entry)?;
-                    owners.extend(std::iter::repeat_n(index, of_entry.len()));
-                    items.extend(of_entry);
-                }
-            }
-            if items.is_empty() {
-                return Ok(written);
-            }
-            let error = match self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(items))
-                .send()
-                .await
-            {
-                Ok(_) => return Ok(written),
-                Err(error) => error,
-            };
-            // One entry that is behind cancels the whole transaction: the others go again without it.
-            let reasons = cancellations(&error);
-            let behind: Vec<_> = owners
-                .into_iter()
-                .zip(reasons)
-                .filter(|(_, reason)| reason.code() == Some("ConditionalCheckFailed"))
-                .map(|(index, _)| index)
-                .collect();
-            if behind.is_empty() {
-                return Err(if reasons.is_empty() {
-                    classify(OPERATION, &error)
-                } else {
-                    cancelled(OPERATION, reasons)
-                });
-            }
-            for index in behind {
-                if let Some(written) = written.get_mut(index) {
-                    *written = Written::Behind;
-                }
-            }
+    /// These records, as they are stored.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn stored(&self, ids: &[RecordId]) -> Result<Vec<Stored>, Failure> {
+        // DynamoDB refuses a batch that names a key twice.
+        let ids: Vec<RecordId> = ids.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
+        let chunks: Vec<_> = ids.chunks(KEYS).map(|chunk| self.get(chunk).boxed()).collect();
+        let found: Vec<Vec<Stored>> = stream::iter(chunks).buffered(PARALLEL).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The records of a function that were written last in this time, oldest first.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn history(&self, remediation: &str, from: Timestamp, to: Timestamp) -> Result<Vec<Stored>, Failure> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(BY_TIME)
+            .key_condition_expression("remediation = :remediation AND updated_at BETWEEN :from AND :to")
+            .expression_attribute_values(":remediation", text(remediation))
+            .expression_attribute_values(":from", text(sortable(from)))
+            .expression_attribute_values(":to", text(sortable(to)));
+        let ids = self.ids(query).await?;
+        let mut stored = self.stored(&ids).await?;
+        stored.sort_by(|one, other| {
+            let by = |stored: &Stored| (stored.record.updated_at, stored.record.id.clone());
+            by(one).cmp(&by(other))
+        });
+        Ok(stored)
+    }
+
+    /// The links of a function's chain, in order.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub async fn links(&self, remediation: &str) -> Result<Vec<Link>, Failure> {
+        const OPERATION: &str = "dynamodb:Query";
+        let mut pages = self.chain(remediation).into_paginator().items().send();
+        let mut links = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| classify(OPERATION, &error))?;
+            links.push(body(&item, OPERATION)?);
+        }
+        Ok(links)
+    }
+
+    fn chain(&self, remediation: &str) -> QueryFluentBuilder {
+        self.client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(chain_pk(remediation)))
+            .consistent_read(true)
+    }
+
+    async fn head(&self, remediation: &str) -> Result<Head, Failure> {
+        const OPERATION: &str = "dynamodb:Query";
+        let call = self.chain(remediation).scan_index_forward(false).limit(1).send();
+        let answer = call.await.map_err(|error| classify(OPERATION, &error))?;
+        match answer.items().first() {
+            Some(item) => Ok(Head::of(&body(item, OPERATION)?)),
+            None => Ok(Head::none()),
         }
     }
 
-    fn items<C: Serialize>(&self, scope: ScopeKey<'_>, entry: &Entry<C>) -> Result<Vec<TransactWriteItem>, Failure> {
+    /// The ids of the records that an index finds.
+    async fn ids(&self, query: QueryFluentBuilder) -> Result<Vec<RecordId>, Failure> {
+        const OPERATION: &str = "dynamodb:Query";
+        let mut pages = query.into_paginator().items().send();
+        let mut ids = Vec::new();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|error| classify(OPERATION, &error))?;
+            let pk = item.get("pk").and_then(|pk| pk.as_s().ok());
+            let id = pk.and_then(|pk| pk.strip_prefix("record#"));
+            ids.extend(id.and_then(|id| RecordId::parse(id).ok()));
+        }
+        Ok(ids)
+    }
+
+    /// Writes entries, what they spend and the link of the chain together. One writer of this process at a time: the chain has
+    /// one end.
+    async fn transact<C: Serialize>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+        budget: &Budget,
+    ) -> Result<Vec<Written>, Failure> {
+        const OPERATION: &str = "dynamodb:TransactWriteItems";
+        let mut written = vec![Written::Stored; entries.len()];
+        let mut end = self.end.lock().await;
+        for attempt in 1..=ATTEMPTS {
+            let head = match end.take() {
+                Some(head) => head,
+                None => self.head(scope.remediation).await?,
+            };
+            let (items, owners, link) = self.transaction(scope, entries, &written, budget, &head)?;
+            if items.is_empty() {
+                *end = Some(head);
+                return Ok(written);
+            }
+            let call = self.client.transact_write_items().set_transact_items(Some(items));
+            let error = match call.send().await {
+                Ok(_) => {
+                    *end = Some(link.map_or(head, |link| Head::of(&link)));
+                    return Ok(written);
+                }
+                Err(error) => error,
+            };
+            let reasons = cancellations(&error);
+            if reasons.is_empty() {
+                return Err(classify(OPERATION, &error));
+            }
+            let mut is_known = false;
+            for (owner, reason) in owners.into_iter().zip(reasons) {
+                match (owner, reason.code()) {
+                    (_, None | Some("None")) => {}
+                    (Owner::Entry(index), Some(CHECK)) => {
+                        // One entry that is behind cancels the whole transaction: the others go again without it.
+                        is_known = true;
+                        mark(&mut written, index, Written::Behind);
+                    }
+                    (Owner::Budget, Some(CHECK)) => {
+                        is_known = true;
+                        let spent = reason.item().and_then(|item| item.get("spent")).and_then(as_number);
+                        let left = i64::from(budget.limit) - spent.unwrap_or_else(|| budget.limit.into());
+                        let counting = (0..entries.len()).filter(|index| is_counting(entries, &written, *index));
+                        let over: Vec<_> = counting.skip(usize::try_from(left).unwrap_or(0)).collect();
+                        for index in over {
+                            mark(&mut written, index, Written::OverBudget);
+                        }
+                    }
+                    // Another instance was quicker, with its link or its spending.
+                    (Owner::Link, Some(CHECK)) | (Owner::Link | Owner::Budget, Some("TransactionConflict")) => {
+                        is_known = true
+                    }
+                    _ => return Err(cancelled(OPERATION, reasons)),
+                }
+            }
+            if !is_known {
+                return Err(cancelled(OPERATION, reasons));
+            }
+            SystemClock
+                .sleep(Duration::from_millis(u64::from(attempt % 8) * 7))
+                .await;
+        }
+        let text = format!("other writers were quicker {ATTEMPTS} times");
+        Err(Failure::new(Class::Conflict, OPERATION, "ChainContended", text))
+    }
+
+    /// What is still to be written, whose each item is, and the link.
+    fn transaction<C: Serialize>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+        written: &[Written],
+        budget: &Budget,
+        head: &Head,
+    ) -> Result<(Vec<TransactWriteItem>, Vec<Owner>, Option<Link>), Failure> {
+        let (mut items, mut owners, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, entry) in entries.iter().enumerate() {
+            if written.get(index) == Some(&Written::Stored) {
+                let of_entry = self.items(scope, entry, &mut sealed)?;
+                owners.extend(std::iter::repeat_n(Owner::Entry(index), of_entry.len()));
+                items.extend(of_entry);
+            }
+        }
+        let counting = (0..entries.len())
+            .filter(|index| is_counting(entries, written, *index))
+            .count();
+        if counting > 0 {
+            items.push(self.spend(budget, counting)?);
+            owners.push(Owner::Budget);
+        }
+        let link = (!sealed.is_empty()).then(|| head.next(sealed, SystemClock.now()));
+        if let Some(link) = &link {
+            let mut item = key(&chain_pk(scope.remediation), &format!("{:012}", link.number));
+            item.insert("body".to_owned(), to_body(link)?);
+            let expires = link.at + RETENTION + Duration::from_secs(30 * 24 * 60 * 60);
+            item.insert("expires".to_owned(), number(expires.timestamp()));
+            items.push(self.put(item, Revision::ABSENT, Revision(link.number))?);
+            owners.push(Owner::Link);
+        }
+        Ok((items, owners, link))
+    }
+
+    fn spend(&self, budget: &Budget, changes: usize) -> Result<TransactWriteItem, Failure> {
+        let changes = i64::try_from(changes).unwrap_or(i64::MAX);
+        let limit = i64::from(budget.limit);
+        // More at once than there ever is: nothing is spent, and the reason says how much is left.
+        let update = Update::builder()
+            .table_name(&self.table)
+            .set_key(Some(key(&format!("budget#{}", budget.key), "budget")))
+            .update_expression("SET spent = if_not_exists(spent, :none) + :changes, expires = :expires")
+            .condition_expression("(attribute_not_exists(spent) AND :changes <= :limit) OR spent <= :most")
+            .expression_attribute_values(":none", number(0))
+            .expression_attribute_values(":changes", number(changes))
+            .expression_attribute_values(":limit", number(limit))
+            .expression_attribute_values(":most", number(limit - changes))
+            .expression_attribute_values(":expires", number(SystemClock.now().timestamp() + 2 * 24 * 60 * 60))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .map_err(|error| unbuildable("dynamodb:UpdateItem", &error))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    fn items<C: Serialize>(
+        &self,
+        scope: ScopeKey<'_>,
+        entry: &Entry<C>,
+        sealed: &mut Vec<Sealed>,
+    ) -> Result<Vec<TransactWriteItem>, Failure> {
         let mut items = Vec::with_capacity(2);
         if let Some(record) = &entry.record {
-            items.push(self.put(record_item(record)?, record.revision, record.revision.next())?);
+            let (item, revision) = (record_item(record)?, record.revision.next());
+            sealed.push(Sealed {
+                id: record.id.clone(),
+                revision,
+                digest: Digest::of(body_text(&item, "dynamodb:PutItem")?),
+            });
+            items.push(self.put(item, record.revision, revision)?);
         }
         match &entry.standing {
             None => {}
@@ -179,11 +375,21 @@ impl DynamoLedger {
 
 impl Ledger for DynamoLedger {
     async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
-        // DynamoDB refuses a batch that names a key twice.
-        let ids: Vec<RecordId> = ids.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect();
-        let chunks: Vec<_> = ids.chunks(KEYS).map(|chunk| self.get(chunk).boxed()).collect();
-        let found: Vec<Vec<Record>> = stream::iter(chunks).buffered(PARALLEL).try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+        let stored = self.stored(ids).await?;
+        Ok(stored.into_iter().map(|stored| stored.record).collect())
+    }
+
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(BY_FINDING)
+            .key_condition_expression("finding = :finding AND remediation = :remediation")
+            .expression_attribute_values(":finding", text(finding.as_str()))
+            .expression_attribute_values(":remediation", text(remediation));
+        let ids = self.ids(query).await?;
+        self.find(&ids).await
     }
 
     async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
@@ -214,13 +420,13 @@ impl Ledger for DynamoLedger {
         &self,
         scope: ScopeKey<'_>,
         entries: &[Entry<C>],
+        budget: &Budget,
     ) -> Result<Vec<Written>, Failure> {
-        let chunks: Vec<_> = entries
-            .chunks(ENTRIES)
-            .map(|chunk| self.transact(scope, chunk).boxed())
-            .collect();
-        let written: Vec<Vec<Written>> = stream::iter(chunks).buffered(PARALLEL).try_collect().await?;
-        Ok(written.into_iter().flatten().collect())
+        let mut written = Vec::with_capacity(entries.len());
+        for chunk in entries.chunks(ENTRIES) {
+            written.extend(self.transact(scope, chunk, budget).boxed().await?);
+        }
+        Ok(written)
     }
 
     async fn turn(&self, turn: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
@@ -255,6 +461,33 @@ impl Ledger for DynamoLedger {
     }
 }
 
+/// Whose an item of a transaction is.
+#[derive(Clone, Copy)]
+enum Owner {
+    Entry(usize),
+    Budget,
+    Link,
+}
+
+/// What DynamoDB says of an item that is not as it was read.
+const CHECK: &str = "ConditionalCheckFailed";
+
+fn mark(written: &mut [Written], index: usize, as_what: Written) {
+    if let Some(written) = written.get_mut(index) {
+        *written = as_what;
+    }
+}
+
+fn is_counting<C>(entries: &[Entry<C>], written: &[Written], index: usize) -> bool {
+    let is_open = written.get(index) == Some(&Written::Stored);
+    is_open && entries.get(index).is_some_and(|entry| entry.counts)
+}
+
+/// A time as text that sorts as times do.
+fn sortable(time: Timestamp) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
 /// Microseconds since 1970: nothing is written a million times a second.
 fn never_used() -> Revision {
     Revision(u64::try_from(SystemClock.now().timestamp_micros()).unwrap_or(1))
@@ -262,6 +495,10 @@ fn never_used() -> Revision {
 
 fn record_pk(id: &RecordId) -> String {
     format!("record#{id}")
+}
+
+fn chain_pk(remediation: &str) -> String {
+    format!("chain#{remediation}")
 }
 
 fn standing_pk(scope: ScopeKey<'_>) -> String {
@@ -293,12 +530,14 @@ fn revision(item: &Item) -> Revision {
 }
 
 fn body<T: DeserializeOwned>(item: &Item, operation: &str) -> Result<T, Failure> {
-    let unreadable = |problem: String| Failure::new(Class::Permanent, operation, "UnreadableItem", problem);
-    let body = item
-        .get("body")
-        .and_then(|body| body.as_s().ok())
-        .ok_or_else(|| unreadable("no body".to_owned()))?;
-    serde_json::from_str(body).map_err(|error| unreadable(error.to_string()))
+    let read = serde_json::from_str(body_text(item, operation)?);
+    read.map_err(|error| Failure::new(Class::Permanent, operation, "UnreadableItem", error.to_string()))
+}
+
+fn body_text<'a>(item: &'a Item, operation: &str) -> Result<&'a str, Failure> {
+    let body = item.get("body").and_then(|body| body.as_s().ok());
+    let body = body.map(String::as_str);
+    body.ok_or_else(|| Failure::new(Class::Permanent, operation, "UnreadableItem", "no body"))
 }
 
 fn to_body<T: Serialize>(value: &T) -> Result<AttributeValue, Failure> {
@@ -323,7 +562,8 @@ fn record_item(record: &Record) -> Result<Item, Failure> {
     item.insert("status".to_owned(), text(status));
     item.insert("remediation".to_owned(), text(&record.remediation));
     item.insert("scope".to_owned(), text(&record.scope));
-    item.insert("updated_at".to_owned(), text(record.updated_at.to_rfc3339()));
+    item.insert("finding".to_owned(), text(record.evidence.id.as_str()));
+    item.insert("updated_at".to_owned(), text(sortable(record.updated_at)));
     item.insert("body".to_owned(), to_body(record)?);
     Ok(item)
 }

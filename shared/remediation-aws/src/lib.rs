@@ -12,6 +12,7 @@ mod inline;
 mod ledger;
 mod reporter;
 mod runtime;
+mod settings;
 
 #[cfg(feature = "s3")]
 pub use buckets::BucketPolicies;

@@ -11,11 +11,13 @@ use aws_sdk_securityhub::{
     Client,
     types::{AwsSecurityFindingIdentifier, NoteUpdate, WorkflowStatus, WorkflowUpdate},
 };
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use remediation::{
-    failure::{Class, Failure},
+    engine::SECONDS_TO_FIX,
+    failure::Failure,
     finding::Channel,
-    outcome::Outcome,
+    notice::Notice,
+    outcome::{Outcome, Reason},
     report::{Gauges, Report, Reporter},
 };
 use serde_json::{Map, Value, json};
@@ -26,43 +28,69 @@ use crate::errors::classify;
 #[derive(Debug, Clone)]
 pub struct AwsReporter {
     hub: Client,
+    topic: Option<(aws_sdk_sns::Client, String)>,
     namespace: Option<String>,
 }
 
 /// Security Hub takes ten updates a second.
 const PARALLEL: usize = 8;
-/// Security Hub takes a note of 512 characters.
+/// Security Hub takes a note of 512 characters, and 100 findings in one update.
 const NOTE: usize = 512;
+const FINDINGS: usize = 100;
 
 impl AwsReporter {
-    /// `namespace`: of the metrics; without one there are none.
+    /// `topic`: for notices, by its ARN. `namespace`: of the metrics. Without one there are none.
     #[must_use]
-    pub fn new(hub: Client, namespace: Option<String>) -> Self {
-        Self { hub, namespace }
+    pub fn new(hub: Client, topic: Option<(aws_sdk_sns::Client, String)>, namespace: Option<String>) -> Self {
+        Self { hub, topic, namespace }
     }
 
-    async fn tell_hub(&self, remediation: &str, channel: &Channel, answer: &HubAnswer) -> Result<(), Failure> {
-        match channel {
-            Channel::Direct => Ok(()),
-            Channel::SecurityHub { finding, product_arn } => {
-                self.update(remediation, finding, product_arn, answer).await
-            }
-            Channel::SecurityHubV2 { metadata_uid } => self.update_v2(metadata_uid, answer).await,
+    /// Sends a notice to whoever listens. One that cannot be sent is logged, and not sent again.
+    pub(crate) async fn publish(&self, notice: &Notice) {
+        let Some((sns, topic)) = &self.topic else { return };
+        let message = json!({ "default": notice.text, "https": notice.chat.to_string() }).to_string();
+        let call = sns
+            .publish()
+            .topic_arn(topic)
+            .subject(&notice.subject)
+            .message_structure("json")
+            .message(message);
+        if let Err(error) = call.send().await {
+            let failure = classify("sns:Publish", &error);
+            tracing::warn!(failure = %failure, subject = notice.subject, "nobody was told");
+        }
+    }
+
+    /// Notes one measure.
+    pub(crate) fn measure(&self, remediation: &'static str, name: &'static str, value: f64) {
+        self.emit(&measure(remediation, &[], &Gauges(vec![(name, value)])));
+    }
+
+    /// Tells Security Hub the same of up to a hundred findings. Returns those that it did not take, with its reasons.
+    async fn tell_hub(&self, remediation: &str, told: &Told<'_>) -> Result<Vec<String>, Failure> {
+        if told.is_v2 {
+            self.update_v2(&told.findings, &told.answer).await
+        } else {
+            self.update(remediation, &told.findings, &told.answer).await
         }
     }
 
     async fn update(
         &self,
         remediation: &str,
-        finding: &str,
-        product_arn: &str,
+        findings: &[&Channel],
         answer: &HubAnswer,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<String>, Failure> {
         const OPERATION: &str = "securityhub:BatchUpdateFindings";
-        let identifier = AwsSecurityFindingIdentifier::builder()
-            .id(finding)
-            .product_arn(product_arn)
-            .build();
+        let identifiers = findings.iter().filter_map(|channel| match channel {
+            Channel::SecurityHub { finding, product_arn } => Some(
+                AwsSecurityFindingIdentifier::builder()
+                    .id(finding)
+                    .product_arn(product_arn)
+                    .build(),
+            ),
+            _ => None,
+        });
         let note = NoteUpdate::builder()
             .text(&answer.note)
             .updated_by(format!("securecart/{remediation}"))
@@ -75,44 +103,71 @@ impl AwsReporter {
         let told = self
             .hub
             .batch_update_findings()
-            .finding_identifiers(identifier)
+            .set_finding_identifiers(Some(identifiers.collect()))
             .note(note)
             .workflow(WorkflowUpdate::builder().status(status).build())
             .send()
             .await
             .map_err(|error| classify(OPERATION, &error))?;
-        match told.unprocessed_findings().first() {
-            None => Ok(()),
-            Some(refused) => Err(Failure::new(
-                Class::Permanent,
-                OPERATION,
-                refused.error_code().unwrap_or("Unprocessed"),
-                refused.error_message().unwrap_or("the finding was not updated"),
-            )),
-        }
+        let refused = told.unprocessed_findings().iter().map(|refused| {
+            let finding = refused
+                .finding_identifier()
+                .and_then(|finding| finding.id())
+                .unwrap_or_default();
+            let (code, why) = (refused.error_code(), refused.error_message());
+            format!(
+                "{finding}: {} {}",
+                code.unwrap_or("Unprocessed"),
+                why.unwrap_or_default()
+            )
+        });
+        Ok(refused.collect())
     }
 
-    async fn update_v2(&self, metadata_uid: &str, answer: &HubAnswer) -> Result<(), Failure> {
+    async fn update_v2(&self, findings: &[&Channel], answer: &HubAnswer) -> Result<Vec<String>, Failure> {
         const OPERATION: &str = "securityhub:BatchUpdateFindingsV2";
+        let uids = findings.iter().filter_map(|channel| match channel {
+            Channel::SecurityHubV2 { metadata_uid } => Some(metadata_uid.clone()),
+            _ => None,
+        });
         // OCSF: 2 in progress, 4 resolved.
         let told = self
             .hub
             .batch_update_findings_v2()
-            .metadata_uids(metadata_uid)
+            .set_metadata_uids(Some(uids.collect()))
             .comment(&answer.note)
             .status_id(if answer.is_resolved { 4 } else { 2 })
             .send()
             .await
             .map_err(|error| classify(OPERATION, &error))?;
-        match told.unprocessed_findings().first() {
-            None => Ok(()),
-            Some(refused) => Err(Failure::new(
-                Class::Permanent,
-                OPERATION,
-                refused.error_code().map_or("Unprocessed", |code| code.as_str()),
-                refused.error_message().unwrap_or("the finding was not updated"),
-            )),
+        let refused = told.unprocessed_findings().iter().map(|refused| {
+            let code = refused.error_code().map_or("Unprocessed", |code| code.as_str());
+            format!(
+                "{}: {code} {}",
+                refused.metadata_uid().unwrap_or_default(),
+                refused.error_message().unwrap_or_default()
+            )
+        });
+        Ok(refused.collect())
+    }
+
+    fn tell<'a>(&'a self, remediation: &'a str, update: &'a Told<'a>, told: &'a AtomicUsize) -> BoxFuture<'a, ()> {
+        async move {
+            match self.tell_hub(remediation, update).await {
+                Ok(refused) => {
+                    told.fetch_add(update.findings.len().saturating_sub(refused.len()), Ordering::Relaxed);
+                    for refused in refused {
+                        tracing::warn!(refused, "Security Hub did not take an answer");
+                    }
+                }
+                Err(failure) => tracing::warn!(failure = %failure, "Security Hub was not told"),
+            }
         }
+        .boxed()
+    }
+
+    fn notify<'a>(&'a self, remediation: &'a str, report: &'a Report) -> BoxFuture<'a, ()> {
+        async move { self.publish(&Notice::of(remediation, report)).await }.boxed()
     }
 
     fn emit(&self, metrics: &Metrics) {
@@ -130,20 +185,19 @@ impl Reporter for AwsReporter {
         let told = AtomicUsize::new(0);
         let answers = answers(remediation, reports);
         let total = answers.len();
-        let telling = stream::iter(&answers).for_each_concurrent(PARALLEL, |(channel, answer)| {
-            let told = &told;
-            async move {
-                match self.tell_hub(remediation, channel, answer).await {
-                    Ok(()) => {
-                        told.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(failure) => tracing::warn!(failure = %failure, "Security Hub was not told"),
-                }
-            }
-            .boxed()
-        });
+        let updates = together(answers);
+        // Spelled out: a closure that returns them is more than the compiler proves to be sendable.
+        let mut calls: Vec<BoxFuture<'_, ()>> = Vec::new();
+        for update in &updates {
+            calls.push(self.tell(remediation, update, &told));
+        }
+        for report in reports.iter().filter(|report| report.notice) {
+            calls.push(self.notify(remediation, report));
+        }
+        let mut calling = stream::iter(calls).buffer_unordered(PARALLEL);
         // A storm of findings must not hold up the answer to the queue: what is done is done.
-        let _ = tokio::time::timeout(within, telling).await;
+        let _ = tokio::time::timeout(within, async { while calling.next().await.is_some() {} }).await;
+        drop(calling);
         let untold = total.saturating_sub(told.into_inner());
         if untold > 0 {
             tracing::warn!(untold, total, "Security Hub was not told of every finding");
@@ -158,14 +212,39 @@ impl Reporter for AwsReporter {
 }
 
 /// What Security Hub is told of one finding.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct HubAnswer {
     note: String,
     is_resolved: bool,
 }
 
-/// One answer per finding. A finding is resolved only if every one of its targets is; a dry run, a refusal and a failure say nothing
-/// there: an update is sent back to us as an event, and a finding that stays NEW would then go round for ever.
+/// Findings of which the same is told.
+struct Told<'a> {
+    is_v2: bool,
+    answer: HubAnswer,
+    findings: Vec<&'a Channel>,
+}
+
+/// Puts together what is told the same, as many as one update takes.
+fn together(answers: Vec<(&Channel, HubAnswer)>) -> Vec<Told<'_>> {
+    let mut same: BTreeMap<(bool, HubAnswer), Vec<&Channel>> = BTreeMap::new();
+    for (channel, answer) in answers {
+        let is_v2 = matches!(channel, Channel::SecurityHubV2 { .. });
+        same.entry((is_v2, answer)).or_default().push(channel);
+    }
+    let chunked = same.into_iter().flat_map(|((is_v2, answer), findings)| {
+        let chunks: Vec<_> = findings.chunks(FINDINGS).map(<[_]>::to_vec).collect();
+        chunks.into_iter().map(move |findings| Told {
+            is_v2,
+            answer: answer.clone(),
+            findings,
+        })
+    });
+    chunked.collect()
+}
+
+/// One answer per finding. A finding is resolved only if every one of its targets is; a dry run, a refusal and a failure that is not the
+/// first say nothing there: an update is sent back to us as an event, which would then go round for ever.
 fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, HubAnswer)> {
     let mut findings: BTreeMap<&Channel, Vec<&Report>> = BTreeMap::new();
     for report in reports {
@@ -173,11 +252,10 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
             findings.entry(channel).or_default().push(report);
         }
     }
-    let is_news = |report: &&&Report| {
-        !matches!(
-            report.outcome,
-            Outcome::WouldRemediate(_) | Outcome::Declined(_) | Outcome::Failed(_)
-        )
+    let is_news = |report: &&&Report| match report.outcome {
+        Outcome::WouldRemediate(_) | Outcome::Declined(_) => false,
+        Outcome::Failed(_) => !report.repeated,
+        _ => true,
     };
     findings
         .into_iter()
@@ -188,11 +266,10 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
             }
             let is_done =
                 |report: &&&&Report| matches!(report.outcome, Outcome::Remediated(_) | Outcome::AlreadyInPlace(_));
-            let lines: Vec<_> = news
-                .iter()
-                .map(|report| format!("{} [{}]", report.outcome, report.record))
-                .collect();
-            let note: String = format!("{remediation}: {}", lines.join("; "))
+            // The commands first: what does not fit is cut off.
+            let commands: Vec<_> = news.iter().map(command).collect();
+            let outcomes: Vec<_> = news.iter().map(|report| report.outcome.to_string()).collect();
+            let note: String = format!("{remediation}: {}. {}", commands.join("; "), outcomes.join("; "))
                 .chars()
                 .take(NOTE)
                 .collect();
@@ -200,6 +277,16 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
             Some((channel, HubAnswer { note, is_resolved }))
         })
         .collect()
+}
+
+/// What may be done about it, with its record.
+fn command(report: &&&Report) -> String {
+    let record = &report.record;
+    match &report.outcome {
+        Outcome::Remediated(_) => format!("{{\"undo\": \"{record}\"}}"),
+        Outcome::AwaitingApproval(_) | Outcome::Escalated(_) => format!("{{\"approve\": \"{record}\"}}"),
+        _ => record.to_string(),
+    }
 }
 
 /// Measures of one run, by name.
@@ -213,6 +300,9 @@ fn measure(remediation: &str, reports: &[Report], gauges: &Gauges) -> Metrics {
     let mut values: BTreeMap<&'static str, f64> = BTreeMap::new();
     for report in reports {
         *values.entry(report.outcome.name()).or_default() += 1.0;
+        if matches!(&report.outcome, Outcome::AwaitingApproval(reason) if reason.code == Reason::BUDGET) {
+            *values.entry("OverBudget").or_default() += 1.0;
+        }
     }
     for (name, value) in &gauges.0 {
         let highest = values.entry(name).or_insert(*value);
@@ -227,7 +317,11 @@ fn measure(remediation: &str, reports: &[Report], gauges: &Gauges) -> Metrics {
 impl Metrics {
     /// One line in CloudWatch's embedded metric format.
     fn in_embedded_format(&self, namespace: &str) -> Value {
-        let unit = |name: &str| if name.ends_with("Percent") { "Percent" } else { "Count" };
+        let unit = |name: &str| match name {
+            name if name.ends_with("Percent") => "Percent",
+            SECONDS_TO_FIX => "Seconds",
+            _ => "Count",
+        };
         let metrics: Vec<_> = self
             .values
             .keys()
@@ -263,7 +357,6 @@ mod tests {
         clock::Timestamp,
         finding::Severity,
         ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
-        outcome::Reason,
     };
 
     use super::*;
@@ -292,6 +385,9 @@ mod tests {
                 observed_at: Timestamp::UNIX_EPOCH,
             },
             channels: channels.iter().cloned().collect::<BTreeSet<_>>(),
+            notice: false,
+            repeated: false,
+            image: None,
             outcome,
         }
     }

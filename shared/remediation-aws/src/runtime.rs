@@ -1,63 +1,101 @@
 //! The function as Lambda calls it.
 
-use std::{fmt::Display, str::FromStr};
+use std::{
+    collections::BTreeSet,
+    fmt::Display,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use chrono::TimeDelta;
 use futures_util::FutureExt;
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use remediation::{
     Remediation,
-    clock::{Clock, Deadline, SystemClock},
-    engine::{Engine, Policy, Summary},
+    clock::{Clock, Deadline, SystemClock, Timestamp},
+    engine::{Engine, Policy, Summary, Switch},
     failure::Failure,
     intake::{self, Command, Invocation},
-    settings::SettingsReader,
+    ledger::{Ledger, Turn},
+    notice::Notice,
+    settings::{Document, InvalidSettings, SettingsReader},
 };
 use serde_json::{Value, json, value::RawValue};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::{Aws, AwsReporter, DynamoLedger};
+use crate::{
+    Aws, AwsReporter, DynamoLedger,
+    settings::{SettingsStore, invalid},
+};
 
 type LambdaEngine<R> = Engine<R, DynamoLedger, AwsReporter, SystemClock>;
 
-/// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events.
+/// What stays from one invocation to the next.
+struct Function<B> {
+    build: B,
+    settings: Arc<SettingsStore>,
+    ledger: DynamoLedger,
+    reporter: AwsReporter,
+    actor: String,
+    /// Exemptions whose end was looked after.
+    ending: Mutex<BTreeSet<String>>,
+}
+
+/// Exemptions that end within this time are told of.
+const ENDS_SOON: TimeDelta = TimeDelta::days(14);
+/// How often.
+const TOLD_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events, each by the
+/// settings of its time. `connect` is called once with the clients and the environment, and returns what makes the
+/// remediation of a settings document.
 ///
 /// # Errors
-/// When a setting is missing or wrong, and when the runtime stops.
-pub async fn run<R: Remediation + 'static>(
-    build: impl FnOnce(&Aws) -> Result<(R, Policy), Error>,
-) -> Result<(), Error> {
+/// When the environment is wrong, and when the runtime stops.
+pub async fn run<R, B>(connect: impl FnOnce(&Aws, SettingsReader) -> Result<B, InvalidSettings>) -> Result<(), Error>
+where
+    R: Remediation + 'static,
+    B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+{
     init_logging();
     // Boxed, here and below: a future of the SDK's depth, spelled out as one type, is more than the compiler will lay out.
-    let engine = match start(build).boxed_local().await {
-        Ok(engine) => engine,
+    let function = match start(connect).boxed_local().await {
+        Ok(function) => function,
         Err(error) => {
             tracing::error!(error = %error, "the function cannot start");
             return Err(error);
         }
     };
-    let engine = &engine;
+    let function = &function;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        answer(engine, event).boxed()
+        function.answer(event).boxed_local()
     }))
     .await
 }
 
-async fn start<R: Remediation>(
-    build: impl FnOnce(&Aws) -> Result<(R, Policy), Error>,
-) -> Result<LambdaEngine<R>, Error> {
+async fn start<B>(
+    connect: impl FnOnce(&Aws, SettingsReader) -> Result<B, InvalidSettings>,
+) -> Result<Function<B>, Error> {
     let mut reader = SettingsReader::from_environment();
     let table = reader.required("LEDGER_TABLE", String::from_str);
+    let parameter = reader.required("SETTINGS_PARAMETER", String::from_str);
+    let actor = reader.required("OWN_ROLE_ARN", String::from_str);
+    let topic = reader.or_default("NOTICE_TOPIC", |text| Ok::<_, String>(Some(text.to_owned())));
     let namespace = reader.or_default("METRICS_NAMESPACE", |text| Ok::<_, String>(Some(text.to_owned())));
-    let (table, namespace) = reader.finish(table.zip(namespace))?;
+    let all = (|| Some((table?, parameter?, actor?, topic?, namespace?)))();
+    let (table, parameter, actor, topic, namespace) = reader.finish(all)?;
     let aws = Aws::load().await;
-    let (remediation, policy) = build(&aws)?;
+    let build = connect(&aws, SettingsReader::from_environment())?;
     let config = aws.patient();
-    Ok(Engine {
-        remediation,
+    let topic = topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic));
+    Ok(Function {
+        build,
+        settings: Arc::new(SettingsStore::new(aws_sdk_ssm::Client::new(&config), parameter)),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
-        reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), namespace),
-        clock: SystemClock,
-        policy,
+        reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), topic, namespace),
+        actor,
+        ending: Mutex::default(),
     })
 }
 
@@ -79,15 +117,82 @@ fn init_logging() {
         .init();
 }
 
-async fn answer<R: Remediation>(
+impl<B> Function<B> {
+    async fn answer<R>(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic>
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        let deadline = Deadline::from_context(event.context.deadline, SystemClock.now());
+        let invocation = intake::read(event.payload.get()).map_err(|error| {
+            tracing::error!(error = %error, "unreadable");
+            diagnostic("UnreadableInput", &error)
+        })?;
+        let engine = self.engine().await.map_err(|failure| {
+            tracing::error!(failure = %failure, "no action without settings");
+            self.reporter.measure(R::NAME, "SettingsInvalid", 1.0);
+            diagnostic("SettingsInvalid", &failure)
+        })?;
+        self.tell_of_ends(R::NAME, &engine.policy).await;
+        respond(&engine, invocation, deadline).await
+    }
+
+    /// The engine, by the settings as they are now.
+    async fn engine<R>(&self) -> Result<LambdaEngine<R>, Failure>
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        let document = self.settings.current().await?;
+        let (remediation, policy) = (self.build)(&document, SystemClock.now()).map_err(|wrong| invalid(&wrong))?;
+        Ok(Engine {
+            remediation,
+            ledger: self.ledger.clone(),
+            reporter: self.reporter.clone(),
+            clock: SystemClock,
+            policy,
+            switch: Arc::clone(&self.settings) as Arc<dyn Switch>,
+            actor: self.actor.clone(),
+        })
+    }
+
+    /// People are told of exemptions before they end: once a week by one of all functions.
+    async fn tell_of_ends(&self, remediation: &'static str, policy: &Policy) {
+        let now = SystemClock.now();
+        let ends_soon = |end: Timestamp| now < end && end < now + ENDS_SOON;
+        let soon = policy.exemptions.iter().filter(|exemption| ends_soon(exemption.end()));
+        let mut count = 0.0;
+        for exemption in soon {
+            count += 1.0;
+            let key = format!(
+                "notice#exemption#{}#{}#{}",
+                exemption.resource, exemption.control, exemption.expires
+            );
+            let is_new = self
+                .ending
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(key.clone());
+            if !is_new {
+                continue;
+            }
+            match self.ledger.turn(&key, TOLD_EVERY, now).await {
+                Ok(Turn::Ours) => self.reporter.publish(&Notice::of_expiry(exemption)).await,
+                Ok(Turn::At(_)) => {}
+                Err(failure) => tracing::warn!(failure = %failure, "nobody was told of an exemption that ends"),
+            }
+        }
+        if count > 0.0 {
+            self.reporter.measure(remediation, "ExemptionsEnding", count);
+        }
+    }
+}
+
+async fn respond<R: Remediation>(
     engine: &LambdaEngine<R>,
-    event: LambdaEvent<Box<RawValue>>,
+    invocation: Invocation,
+    deadline: Deadline,
 ) -> Result<Value, Diagnostic> {
-    let deadline = Deadline::from_context(event.context.deadline, engine.clock.now());
-    let invocation = intake::read(event.payload.get()).map_err(|error| {
-        tracing::error!(error = %error, "unreadable");
-        diagnostic("UnreadableInput", &error)
-    })?;
     let refused = |failure: Failure| diagnostic("CommandRefused", &failure);
     match invocation {
         Invocation::Batch(messages) => {
@@ -101,8 +206,12 @@ async fn answer<R: Remediation>(
         }
         Invocation::Event(intake) => told(&engine.event(intake, deadline).await),
         Invocation::Schedule => told(&engine.sweep(deadline).await),
-        Invocation::Command(Command::Undo(id)) => told(&engine.undo(&id, deadline).await.map_err(refused)?),
-        Invocation::Command(Command::Approve(id)) => told(&engine.approve(&id, deadline).await.map_err(refused)?),
+        Invocation::Command(Command::Undo(order)) => {
+            told(&engine.undo(&order.id, &order.by, deadline).await.map_err(refused)?)
+        }
+        Invocation::Command(Command::Approve(order)) => {
+            told(&engine.approve(&order.id, &order.by, deadline).await.map_err(refused)?)
+        }
         Invocation::Command(Command::Explain(intake)) => {
             told(&engine.explain(intake, deadline).await.map_err(refused)?)
         }

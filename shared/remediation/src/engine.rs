@@ -80,6 +80,8 @@ struct Named<T> {
 
 /// Scopes that are settled at once: services such as IAM take few calls a second.
 const SETTLING: usize = 16;
+/// The measure of how long it took from the activity to the fix.
+pub const SECONDS_TO_FIX: &str = "SecondsToFix";
 /// Resolutions under way at once.
 const RESOLVING: usize = 8;
 
@@ -526,6 +528,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 log(R::NAME, &report, replayed);
                 if report.outcome.needs_redelivery() {
                     redeliver.extend(messages);
+                }
+                if let (Outcome::Remediated(_), false) = (&report.outcome, replayed) {
+                    let since = self.clock.now() - report.evidence.observed_at;
+                    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+                    gauges.0.push((SECONDS_TO_FIX, since.num_seconds().max(0) as f64));
                 }
                 if is_news {
                     news.push(report.clone());

@@ -5,6 +5,7 @@
 //! read together, consistently, so that concurrent writers converge on the same state. Both carry a revision, and every
 //! write names the revision it builds on: whoever is behind loses, and looks again.
 
+pub mod chain;
 mod memory;
 
 use std::{fmt, time::Duration};

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod ids;
 pub mod intake;
 pub mod ledger;
+pub mod notice;
 pub mod outcome;
 pub mod plan;
 pub mod policy;

@@ -29,6 +29,9 @@ pub struct Report {
     /// Whether people are to be told of it: nobody has been yet.
     #[serde(skip)]
     pub notice: bool,
+    /// Whether it has failed before, and nothing else has come of it since.
+    #[serde(skip)]
+    pub repeated: bool,
     /// The change, or the plan.
     #[serde(skip)]
     pub image: Option<Image>,

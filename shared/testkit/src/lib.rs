@@ -8,6 +8,7 @@ mod fault;
 mod ledger;
 pub mod policies;
 pub mod samples;
+pub mod settings;
 mod waf;
 
 pub use clock::TokioClock;

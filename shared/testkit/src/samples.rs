@@ -118,16 +118,16 @@ pub async fn answer<R: Remediation, L: Ledger, P: Reporter, C: Clock>(
                 &engine.explain(intake, deadline).await.expect("an explanation"),
             );
         }
-        Ok(Invocation::Command(Command::Undo(id))) => {
-            writeln!(text, "command undo {id}").unwrap();
-            match engine.undo(&id, deadline).await {
+        Ok(Invocation::Command(Command::Undo(order))) => {
+            writeln!(text, "command undo {} by {}", order.id, order.by).unwrap();
+            match engine.undo(&order.id, &order.by, deadline).await {
                 Ok(summary) => tell_summary(&mut text, &summary),
                 Err(failure) => writeln!(text, "error: {failure}").unwrap(),
             }
         }
-        Ok(Invocation::Command(Command::Approve(id))) => {
-            writeln!(text, "command approve {id}").unwrap();
-            match engine.approve(&id, deadline).await {
+        Ok(Invocation::Command(Command::Approve(order))) => {
+            writeln!(text, "command approve {} by {}", order.id, order.by).unwrap();
+            match engine.approve(&order.id, &order.by, deadline).await {
                 Ok(summary) => tell_summary(&mut text, &summary),
                 Err(failure) => writeln!(text, "error: {failure}").unwrap(),
             }

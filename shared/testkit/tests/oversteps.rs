@@ -17,17 +17,20 @@ use std::{
 use remediation::{
     Approved, Claim, Receipt, Remediation, View,
     clock::{Clock, Deadline, Timestamp},
-    engine::{Engine, Policy},
+    engine::{AlwaysOn, Engine, Policy},
     failure::Failure,
     finding::Finding,
+    ids::AccountId,
     intake::{self, Invocation},
     ledger::{Image, MemoryLedger, Status},
     outcome::{Outcome, Reason},
     plan::{Decision, Plan, Step},
     policy::Narrowed,
     report::Silent,
-    settings::Mode,
+    settings::Section,
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use testkit::{TokioClock, events};
 
@@ -54,6 +57,10 @@ impl Remediation for Careless {
 
     fn guard(&self, _: &String) -> Option<Reason> {
         None
+    }
+
+    fn resources(&self, target: &String) -> Vec<String> {
+        vec![target.clone()]
     }
 
     fn scopes(&self, _: &String) -> Vec<String> {
@@ -105,6 +112,22 @@ impl Remediation for Careless {
     }
 }
 
+/// In the mode `enforce`, for findings about any account.
+fn enforcing() -> Policy {
+    let document = testkit::settings::document("block-ip", &[&json!({ "mode": "enforce" })]);
+    let read = Policy::read::<Nothing>(&document, "block-ip", AccountId::new("111122223333"));
+    Policy {
+        any_account: true,
+        ..read.unwrap().0
+    }
+}
+
+/// No settings of its own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Nothing {}
+
+impl Section for Nothing {}
+
 #[tokio::test(start_paused = true)]
 async fn what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
     let clock = TokioClock::starting_at(Timestamp::from_timestamp(1_790_000_000, 0).unwrap());
@@ -114,11 +137,9 @@ async fn what_would_grant_more_is_escalated_and_never_written_or_recorded_as_int
         ledger: Arc::clone(&ledger),
         reporter: Silent,
         clock,
-        policy: Policy {
-            mode: Mode::Enforce,
-            allow_samples: false,
-            account: None,
-        },
+        policy: enforcing(),
+        switch: Arc::new(AlwaysOn),
+        actor: "role".to_owned(),
     };
     let attack = events::Attack {
         id: "a",

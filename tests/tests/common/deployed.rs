@@ -7,47 +7,52 @@
 )]
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use std::time::Duration;
+
 use local_cloud::{Call, CallError, Deployment, FUNCTIONS, LocalCloud, logical, workspace};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The application with one function under test.
 pub struct Stack {
     pub cloud: LocalCloud,
     pub deployment: Deployment,
     function: &'static str,
-    name: &'static str,
     logical: String,
 }
 
 impl Stack {
-    /// Deploys on a local cloud of its own, with the function in the mode `enforce`.
-    pub fn deploy(name: &'static str, stack: &'static str, parameters: &[(&str, &str)]) -> Self {
+    /// Deploys on a local cloud of its own, with the function in the mode `enforce` and these settings beside.
+    pub fn deploy(function: &'static str, name: &'static str, settings: &Value) -> Self {
         let cloud = LocalCloud::start(&|_| {}).unwrap();
-        Self::on(cloud, name, stack, parameters)
-    }
-
-    /// Deploys the same stack with other parameters.
-    pub fn again(self, parameters: &[(&str, &str)]) -> Self {
-        Self::on(self.cloud, self.function, self.name, parameters)
-    }
-
-    fn on(cloud: LocalCloud, function: &'static str, name: &'static str, parameters: &[(&str, &str)]) -> Self {
-        let logical = logical(function);
         // The other functions are deployed, too, and never run: any binary stands for theirs.
         let binary = local_cloud::function(function).unwrap();
         let binaries = FUNCTIONS.map(|name| (name, binary.as_path()));
-        let mode = format!("{logical}Mode");
-        let mut all = vec![(mode.as_str(), "enforce"), ("LedgerDeletionProtection", "false")];
-        all.extend(parameters);
         let template = workspace().unwrap().join("template.yaml");
-        let deployment = cloud.deploy(&template, name, &binaries, &all).unwrap();
-        Self {
+        let parameters = [("LedgerDeletionProtection", "false")];
+        let deployment = cloud.deploy(&template, name, &binaries, &parameters).unwrap();
+        let stack = Self {
             cloud,
             deployment,
             function,
-            name,
-            logical,
-        }
+            logical: logical(function),
+        };
+        stack.set(settings);
+        stack
+    }
+
+    /// Sets the function's settings, in the mode `enforce` if they say nothing else. One that runs takes them within a minute.
+    pub fn set(&self, settings: &Value) {
+        let mut own = json!({ "mode": "enforce" });
+        own.as_object_mut()
+            .unwrap()
+            .extend(settings.as_object().unwrap().clone());
+        let document = json!({ "functions": { self.function: own } });
+        self.cloud.set(&self.deployment, &document.to_string()).unwrap();
+    }
+
+    /// Waits until a function that runs has read the settings again.
+    pub fn wait_for_settings(&self) {
+        std::thread::sleep(Duration::from_secs(51));
     }
 
     /// A sample event of the function.

@@ -1,27 +1,34 @@
 //! Instances of the function that run in the test's own process, on the local cloud.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use block_ip::{BlockIp, Settings, Waf};
+use block_ip::{BlockIp, Environment, Settings, Waf};
 use local_cloud::LocalCloud;
 use remediation::{
     clock::{Clock, Deadline, SystemClock},
-    engine::Engine,
+    engine::{AlwaysOn, Engine},
     intake::{self, Invocation},
     report::Silent,
     settings::SettingsReader,
 };
 use remediation_aws::{Aws, DynamoLedger};
 use securecart_tests::sdk_config;
+use serde_json::json;
 
 pub type Instance = Engine<BlockIp<Waf>, DynamoLedger, Silent, SystemClock>;
 
 /// An instance of the function in this process, with clients of its own.
 pub async fn instance(cloud: &LocalCloud, table: &str, v4: &str, v6: &str) -> Instance {
-    let values = [("MODE", "enforce"), ("BLOCK_IPV4_SETS", v4), ("BLOCK_IPV6_SETS", v6)];
-    let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let settings = Settings::read(SettingsReader::new(values)).unwrap();
+    let values = [
+        ("ACCOUNT_ID", local_cloud::ACCOUNT),
+        ("BLOCK_IPV4_SETS", v4),
+        ("BLOCK_IPV6_SETS", v6),
+    ];
+    let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&values))).unwrap();
+    let document = json!({ "mode": "enforce", "changesPerHour": 1_000_000 });
+    let document = testkit::settings::document("block-ip", &[&document]);
+    let settings = Settings::read(&environment, &document).unwrap();
     let waf = Waf::new(&Aws::from_config(sdk_config(cloud.waf_endpoint()).await));
     let ledger = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();
     Engine {
@@ -30,6 +37,8 @@ pub async fn instance(cloud: &LocalCloud, table: &str, v4: &str, v6: &str) -> In
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&ledger), table.to_owned()),
         reporter: Silent,
         clock: SystemClock,
+        switch: Arc::new(AlwaysOn),
+        actor: "arn:aws:iam::111122223333:role/test".to_owned(),
     }
 }
 

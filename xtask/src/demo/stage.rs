@@ -32,8 +32,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Builds the functions, starts the local cloud, and deploys, with every function in the mode `enforce`.
-    pub fn set(parameters: &[(&str, &str)]) -> Result<Self> {
+    /// Builds the functions, starts the local cloud, and deploys, with these settings.
+    pub fn set(settings: &Value) -> Result<Self> {
         screen::progress("building the functions");
         let binaries = FUNCTIONS.map(|name| (name, local_cloud::function(name)));
         let mut built = Vec::new();
@@ -44,14 +44,9 @@ impl Stage {
         let cloud = LocalCloud::start(&screen::progress)?;
         screen::progress("deploying template.yaml");
         let template = local_cloud::workspace()?.join("template.yaml");
-        let modes = FUNCTIONS.map(|name| format!("{}Mode", logical(name)));
-        let parameters: Vec<_> = modes
-            .iter()
-            .map(|mode| (mode.as_str(), "enforce"))
-            .chain([("LedgerDeletionProtection", "false")])
-            .chain(parameters.iter().copied())
-            .collect();
+        let parameters = [("LedgerDeletionProtection", "false")];
         let stack = cloud.deploy(&template, STACK, &binaries, &parameters)?;
+        cloud.set(&stack, &settings.to_string())?;
         screen::row(&format!("{} resources deployed, each read back", stack.resources.len()));
         Ok(Self { cloud, stack })
     }

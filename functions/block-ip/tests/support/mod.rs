@@ -4,19 +4,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use block_ip::{BlockIp, Contents, IpSet, IpSets, Replacement, Settings};
+use block_ip::{BlockIp, Contents, Environment, IpSet, IpSets, Replacement, Settings};
 use ipnet::IpNet;
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{BatchSummary, Engine},
+    engine::{AlwaysOn, BatchSummary, Engine},
     failure::Failure,
     intake::{self, Invocation, Message},
     ledger::MemoryLedger,
     report::Silent,
     settings::SettingsReader,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::{Fault, Faults, FaultyLedger, TokioClock, WafDouble};
 
 /// How long a late call is on its way; longer than the time between two updates.
@@ -67,14 +67,19 @@ pub struct World {
     pub clock: TokioClock,
 }
 
+pub const ACTOR: &str = "arn:aws:iam::111122223333:role/block-ip";
 pub const V4: &str = "REGIONAL/IPV4/blocked-v4";
 pub const V6: &str = "REGIONAL/IPV6/blocked-v6";
-pub const DEFAULTS: &[(&str, &str)] = &[
-    ("MODE", "enforce"),
+pub const ENVIRONMENT: [(&str, &str); 3] = [
+    ("ACCOUNT_ID", "111122223333"),
     ("BLOCK_IPV4_SETS", "blocked-v4|id-4|REGIONAL"),
     ("BLOCK_IPV6_SETS", "blocked-v6|id-6|REGIONAL"),
-    ("ALLOW_LIST", "203.0.113.0/28"),
 ];
+
+/// What is set in every test.
+pub fn defaults() -> Value {
+    json!({ "mode": "enforce", "allowList": ["203.0.113.0/28"], "changesPerHour": 100_000 })
+}
 
 impl World {
     pub fn new() -> Self {
@@ -87,22 +92,36 @@ impl World {
     }
 
     pub fn instance(&self) -> Instance {
-        self.instance_with(&[], Faults::default())
+        self.instance_with(&json!({}))
     }
 
     /// Settings beside, or instead of, the defaults.
-    pub fn instance_with(&self, settings: &[(&str, &str)], faults: Faults) -> Instance {
-        let all = DEFAULTS
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        self.built(settings, &[], Faults::default())
+    }
+
+    /// In another environment.
+    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
+        self.built(&json!({}), environment, Faults::default())
+    }
+
+    pub fn instance_failing(&self, faults: Faults) -> Instance {
+        self.built(&json!({}), &[], faults)
+    }
+
+    fn built(&self, settings: &Value, environment: &[(&str, &str)], faults: Faults) -> Instance {
+        let environment = [&ENVIRONMENT, environment].concat();
+        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+        let document = testkit::settings::document("block-ip", &[&defaults(), settings]);
+        let settings = Settings::read(&environment, &document).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: BlockIp::new(self.waf.clone(), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), faults),
             reporter: Silent,
             clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: ACTOR.to_owned(),
         }
     }
 

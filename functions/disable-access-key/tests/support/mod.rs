@@ -9,11 +9,13 @@ use std::{
 };
 
 use chrono::{SecondsFormat, TimeDelta};
-use disable_access_key::{Account, DisableAccessKey, Iam, Key, Owner, Principal, Role, Settings, Use, Write};
+use disable_access_key::{
+    Account, DisableAccessKey, Environment, Iam, Key, Owner, Principal, Role, Settings, Use, Write,
+};
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{Engine, Summary},
+    engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::{KeyId, PrincipalName, UniqueId},
     intake::{self, Invocation},
@@ -401,23 +403,32 @@ impl World {
     }
 
     pub fn instance(&self) -> Instance {
-        self.instance_with(&[])
+        self.instance_with(&json!({}))
     }
 
     /// Settings beside, or instead of, the defaults.
-    pub fn instance_with(&self, settings: &[(&str, &str)]) -> Instance {
-        let all = [("MODE", "enforce"), ("ACCOUNT_ID", ACCOUNT)];
-        let all = all
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        self.built(settings, &[])
+    }
+
+    /// In another environment.
+    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
+        self.built(&json!({}), environment)
+    }
+
+    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
+        let environment = [&[("ACCOUNT_ID", ACCOUNT)], environment].concat();
+        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+        let document = testkit::settings::document("disable-access-key", &[&json!({ "mode": "enforce" }), settings]);
+        let settings = Settings::read(&environment, &document).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: DisableAccessKey::new(SharedIam(Arc::clone(&self.iam)), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
             reporter: Silent,
             clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: format!("arn:aws:iam::{ACCOUNT}:role/disable-access-key"),
         }
     }
 

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
+use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Environment, Key, Settings, Write};
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{Engine, Summary},
+    engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::BucketName,
     intake::{self, Invocation},
@@ -270,27 +270,39 @@ impl World {
     }
 
     pub fn instance(&self) -> Instance {
-        self.instance_with(&[])
+        self.instance_with(&json!({}))
     }
 
     /// Settings beside, or instead of, the defaults.
-    pub fn instance_with(&self, settings: &[(&str, &str)]) -> Instance {
-        let all = [
-            ("MODE", "enforce"),
-            ("ACCOUNT_ID", ACCOUNT),
-            ("OWN_ROLE_ARN", "arn:aws:iam::111122223333:role/own"),
-        ];
-        let all = all
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        self.built(settings, &[])
+    }
+
+    /// In another environment.
+    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
+        self.built(&json!({}), environment)
+    }
+
+    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
+        let environment = [
+            &[
+                ("ACCOUNT_ID", ACCOUNT),
+                ("OWN_ROLE_ARN", "arn:aws:iam::111122223333:role/own"),
+            ],
+            environment,
+        ]
+        .concat();
+        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+        let document = testkit::settings::document("enforce-s3-encryption", &[&json!({ "mode": "enforce" }), settings]);
+        let settings = Settings::read(&environment, &document).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: EnforceS3Encryption::new(SharedS3(Arc::clone(&self.s3)), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
             reporter: Silent,
             clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: format!("arn:aws:iam::{ACCOUNT}:role/enforce-s3-encryption"),
         }
     }
 

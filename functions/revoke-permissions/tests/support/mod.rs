@@ -17,18 +17,18 @@ use chrono::TimeDelta;
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{Engine, Summary},
+    engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::{BucketName, PrincipalName, UniqueId},
     intake::{self, Invocation},
     ledger::MemoryLedger,
     policy::says_the_same,
     report::Silent,
-    settings::SettingsReader,
+    settings::{Document, SettingsReader},
 };
 use revoke_permissions::{
-    Account, Analysis, Bearer, Holder, Kind, Place, Policies, Policy, PolicyArn, Recommendation, RevokePermissions,
-    Settings, Version, Write,
+    Account, Analysis, Bearer, Environment, Holder, Kind, Place, Policies, Policy, PolicyArn, Recommendation,
+    RevokePermissions, Settings, Version, Write,
 };
 use serde_json::{Value, json};
 use testkit::{Fault, Faults, FaultyLedger, TokioClock};
@@ -476,27 +476,42 @@ impl World {
     }
 
     pub fn instance(&self) -> Instance {
-        self.instance_with(&[])
+        self.instance_with(&json!({}))
     }
 
     /// Settings beside, or instead of, the defaults.
-    pub fn instance_with(&self, settings: &[(&str, &str)]) -> Instance {
-        let all = [
-            ("MODE", "enforce"),
-            ("ACCOUNT_ID", ACCOUNT),
-            ("BLOCKED_POLICIES", ADMIN),
-        ];
-        let all = all
-            .iter()
-            .chain(settings)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let settings = Settings::read(SettingsReader::new(all)).unwrap();
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        self.built(settings, &[])
+    }
+
+    /// In another environment.
+    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
+        self.built(&json!({}), environment)
+    }
+
+    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
+        let defaults = json!({ "mode": "enforce", "blockedPolicies": [ADMIN], "protected": [] });
+        let document = testkit::settings::document("revoke-permissions", &[&defaults, settings]);
+        self.built_of(&document, environment)
+    }
+
+    /// With a whole document.
+    pub fn instance_of(&self, document: &Value) -> Instance {
+        self.built_of(&Document::parse(&document.to_string()).unwrap(), &[])
+    }
+
+    fn built_of(&self, document: &Document, environment: &[(&str, &str)]) -> Instance {
+        let environment = [&[("ACCOUNT_ID", ACCOUNT)], environment].concat();
+        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+        let settings = Settings::read(&environment, document, self.clock.now()).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: RevokePermissions::new(Shared(Arc::clone(&self.aws)), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
             reporter: Silent,
             clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: format!("arn:aws:iam::{ACCOUNT}:role/revoke-permissions"),
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Case<R: Remediation> {
     pub(super) over_budget: bool,
     /// People are to be told: nobody has been yet.
     pub(super) notice: bool,
+    /// It has failed before, and does again.
+    pub(super) repeated: bool,
     /// A guardrail's answer.
     pub(super) refused: Option<Reason>,
     /// Security Hub shows that somebody dealt with the finding; if the ledger knows this version, that was us.
@@ -61,6 +63,7 @@ impl<R: Remediation> Case<R> {
             word: None,
             over_budget: false,
             notice: false,
+            repeated: false,
             refused: None,
             answered: false,
             record: None,
@@ -191,6 +194,7 @@ impl<R: Remediation> Case<R> {
             evidence: self.evidence,
             channels: self.channels,
             notice: self.notice,
+            repeated: self.repeated,
             image: self.record.and_then(|record| record.image),
             outcome: self.outcome?,
         })

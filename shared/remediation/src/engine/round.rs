@@ -104,6 +104,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
                 Ok(Err(failure)) if failure.class.is_retryable() => {
                     progress.failures += 1;
+                    match failure.class {
+                        Class::Conflict => *progress.gauges.entry("Conflicts").or_default() += 1.0,
+                        Class::Throttled => *progress.gauges.entry("Throttles").or_default() += 1.0,
+                        _ => {}
+                    }
                     let pause = failure.class.pause(progress.failures, self.jitter());
                     tracing::warn!(scope = %scope, failure = %failure, attempt = progress.failures, "looking again");
                     progress.last = Some(failure);
@@ -715,6 +720,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             })
             .collect();
         for case in cases.iter_mut().filter(|case| case.is_open()) {
+            let before = case.record.as_ref().map(|record| &record.status);
+            case.repeated = matches!(before, Some(Status::Settled(Outcome::Failed(_))));
             case.outcome = Some(outcome.clone());
         }
         let key = ScopeKey {

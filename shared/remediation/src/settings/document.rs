@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -91,6 +91,13 @@ impl Exemption {
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         now.date_naive() <= self.expires
+    }
+
+    /// When it ends.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        let after = self.expires.succ_opt().unwrap_or(self.expires);
+        after.and_time(NaiveTime::MIN).and_utc()
     }
 
     /// Whether it holds for a control on a resource.

@@ -115,3 +115,17 @@ impl JsonSchema for Net {
         json_schema!({ "type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$" })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_meant_otherwise_is_no_range() {
+        assert_eq!(Net::parse("2001:db8::1").unwrap().0.to_string(), "2001:db8::1/128");
+        assert!(Net::parse("10.0.0.5/24").unwrap_err().contains("10.0.0.0/24"));
+        for text in ["example", "10.0.0.0/33", "010.0.0.1", ""] {
+            assert!(Net::parse(text).is_err(), "{text}");
+        }
+    }
+}
