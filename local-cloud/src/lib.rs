@@ -19,8 +19,8 @@ mod stack;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
-use serde_json::Value;
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 pub use aws::{CallError, Service};
 pub use boto3::Call;

@@ -64,6 +64,7 @@ pub fn read_ip_set(cloud: &LocalCloud, reference: &str) -> Result<(Vec<String>, 
 pub fn make_ledger_table(cloud: &LocalCloud, name: &str) -> Result<()> {
     let key = |name: &str, kind: &str| json!({ "AttributeName": name, "KeyType": kind });
     let attribute = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
+    let attributes = ["pk", "sk", "finding", "remediation", "updated_at"].map(attribute);
     let index = |name: &str, hash: &str, range: &str| {
         json!({
             "IndexName": name, "KeySchema": [key(hash, "HASH"), key(range, "RANGE")],
@@ -73,7 +74,7 @@ pub fn make_ledger_table(cloud: &LocalCloud, name: &str) -> Result<()> {
     let request = json!({
         "TableName": name, "BillingMode": "PAY_PER_REQUEST",
         "KeySchema": [key("pk", "HASH"), key("sk", "RANGE")],
-        "AttributeDefinitions": ["pk", "sk", "finding", "remediation", "updated_at"].map(attribute),
+        "AttributeDefinitions": attributes,
         "GlobalSecondaryIndexes": [index("by-finding", "finding", "remediation"), index("by-time", "remediation", "updated_at")],
     });
     cloud.call(Service::DynamoDb, "CreateTable", &request)?;
