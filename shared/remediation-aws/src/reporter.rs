@@ -335,7 +335,7 @@ impl Metrics {
             "_aws".to_owned(),
             json!({
                 "Timestamp": u64::try_from(timestamp).unwrap_or(u64::MAX),
-                "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Function"]], "Metrics": metrics }],
+                "CloudWatchMetrics": [{ "Namespace": namespace, "Dimensions": [["Function"], []], "Metrics": metrics }],
             }),
         );
         line.insert("Function".to_owned(), json!(self.function));
@@ -448,7 +448,7 @@ mod tests {
             (Some(2.0), Some(1.0), Some(80.0))
         );
         let directive = line.pointer("/_aws/CloudWatchMetrics/0").unwrap();
-        assert_eq!(directive.get("Dimensions"), Some(&json!([["Function"]])));
+        assert_eq!(directive.get("Dimensions"), Some(&json!([["Function"], []])));
         assert_eq!(
             directive.get("Metrics").and_then(Value::as_array).map(Vec::len),
             Some(3)

@@ -405,9 +405,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             }
         }
-        let ungrouped =
-            |(scope, cases): (R::Scope, BTreeMap<RecordId, Case<R>>)| (scope, cases.into_values().collect());
-        claimed.groups = cases.into_iter().map(ungrouped).collect();
+        for (scope, cases) in cases {
+            claimed.groups.entry(scope).or_default().extend(cases.into_values());
+        }
         claimed
     }
 

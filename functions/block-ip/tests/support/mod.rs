@@ -13,11 +13,10 @@ use remediation::{
     failure::Failure,
     intake::{self, Invocation, Message},
     ledger::MemoryLedger,
-    report::Silent,
-    settings::SettingsReader,
+    settings::{Document, SettingsReader},
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, WafDouble};
+use testkit::{Fault, Faults, FaultyLedger, Recorder, TokioClock, WafDouble};
 
 /// How long a late call is on its way; longer than the time between two updates.
 pub const LATE: Duration = Duration::from_millis(2_500);
@@ -57,7 +56,7 @@ impl IpSets for Waf {
     }
 }
 
-pub type Instance = Engine<BlockIp<Waf>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = Engine<BlockIp<Waf>, FaultyLedger<Arc<MemoryLedger>>, Recorder, TokioClock>;
 
 /// AWS and the ledger, before which any number of instances stand.
 #[derive(Debug)]
@@ -65,6 +64,8 @@ pub struct World {
     pub waf: Waf,
     pub ledger: Arc<MemoryLedger>,
     pub clock: TokioClock,
+    /// What was reported.
+    pub told: Recorder,
 }
 
 pub const ACTOR: &str = "arn:aws:iam::111122223333:role/block-ip";
@@ -88,6 +89,7 @@ impl World {
             waf: Waf::default(),
             ledger: Arc::default(),
             clock: TokioClock::starting_at(start),
+            told: Recorder::default(),
         }
     }
 
@@ -109,16 +111,25 @@ impl World {
         self.built(&json!({}), &[], faults)
     }
 
+    /// With a whole document.
+    pub fn instance_of(&self, document: &Value) -> Instance {
+        self.built_of(&Document::parse(&document.to_string()).unwrap(), &[], Faults::default())
+    }
+
     fn built(&self, settings: &Value, environment: &[(&str, &str)], faults: Faults) -> Instance {
+        let document = testkit::settings::document("block-ip", &[&defaults(), settings]);
+        self.built_of(&document, environment, faults)
+    }
+
+    fn built_of(&self, document: &Document, environment: &[(&str, &str)], faults: Faults) -> Instance {
         let environment = [&ENVIRONMENT, environment].concat();
         let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
-        let document = testkit::settings::document("block-ip", &[&defaults(), settings]);
-        let settings = Settings::read(&environment, &document).unwrap();
+        let settings = Settings::read(&environment, document).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: BlockIp::new(self.waf.clone(), settings),
             ledger: FaultyLedger::new(Arc::clone(&self.ledger), faults),
-            reporter: Silent,
+            reporter: self.told.clone(),
             clock: self.clock,
             switch: Arc::new(AlwaysOn),
             actor: ACTOR.to_owned(),

@@ -1,0 +1,136 @@
+//! The deployed application, found by the name of its stack.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_lambda::{error::ProvideErrorMetadata, primitives::Blob};
+use remediation::{
+    failure::{Class, Failure},
+    settings::Document,
+};
+use remediation_aws::{Aws, DynamoLedger, classify, found};
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// A stack in the account and Region of the caller's credentials.
+pub struct Cloud {
+    /// The clients' configuration.
+    pub aws: Aws,
+    lambda: aws_sdk_lambda::Client,
+    ssm: aws_sdk_ssm::Client,
+    stack: String,
+}
+
+impl Cloud {
+    /// The stack of this name.
+    pub async fn of(stack: &str) -> Self {
+        let aws = Aws::load().await;
+        let config = aws.patient();
+        Self {
+            lambda: aws_sdk_lambda::Client::new(&config),
+            ssm: aws_sdk_ssm::Client::new(&config),
+            aws,
+            stack: stack.to_owned(),
+        }
+    }
+
+    /// Who calls.
+    pub async fn caller(&self) -> Result<String, Error> {
+        let sts = aws_sdk_sts::Client::new(&self.aws.patient());
+        let call = sts.get_caller_identity().send().await;
+        let answer = call.map_err(|error| classify("sts:GetCallerIdentity", &error))?;
+        Ok(answer.arn().unwrap_or("somebody without an ARN").to_owned())
+    }
+
+    fn name(&self, function: &str) -> String {
+        format!("{}-{function}", self.stack)
+    }
+
+    /// Calls a function, and returns what it answers.
+    pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, Error> {
+        const OPERATION: &str = "lambda:Invoke";
+        let call = self.lambda.invoke().function_name(self.name(function));
+        let call = call.payload(Blob::new(payload.to_string())).send().await;
+        let answer = call.map_err(|error| classify(OPERATION, &error))?;
+        let text = answer
+            .payload()
+            .map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned());
+        let text = text.unwrap_or_default();
+        if answer.function_error().is_some() {
+            let error: Value = serde_json::from_str(&text).unwrap_or_default();
+            let why = error.get("errorMessage").and_then(Value::as_str).unwrap_or(&text);
+            return Err(Error::Refused {
+                function: function.to_owned(),
+                why: why.to_owned(),
+            });
+        }
+        serde_json::from_str(&text).map_err(|error| Error::input(format!("the answer of {function}"), error))
+    }
+
+    /// What the deployment sets for a function.
+    pub async fn environment(&self, function: &str) -> Result<BTreeMap<String, String>, Error> {
+        const OPERATION: &str = "lambda:GetFunctionConfiguration";
+        let name = self.name(function);
+        let call = self.lambda.get_function_configuration().function_name(&name);
+        let answer = call.send().await.map_err(|error| match error.code() {
+            Some("ResourceNotFoundException") => {
+                Error::input(&name, "there is no such function; is --stack the name of the stack?")
+            }
+            _ => Error::Aws(classify(OPERATION, &error)),
+        })?;
+        let variables = answer.environment().and_then(|environment| environment.variables());
+        Ok(variables.cloned().unwrap_or_default().into_iter().collect())
+    }
+
+    /// The ledger of all functions.
+    pub async fn ledger(&self) -> Result<DynamoLedger, Error> {
+        let environment = self.environment("block-ip").await?;
+        let table = environment.get("LEDGER_TABLE").cloned();
+        let table = table.ok_or_else(|| Error::input(&self.stack, "its functions have no ledger"))?;
+        Ok(DynamoLedger::new(
+            aws_sdk_dynamodb::Client::new(&self.aws.patient()),
+            table,
+        ))
+    }
+
+    fn parameter(&self) -> String {
+        format!("/securecart/{}/settings", self.stack)
+    }
+
+    /// The text of the settings.
+    pub async fn settings(&self) -> Result<String, Error> {
+        const OPERATION: &str = "ssm:GetParameter";
+        let name = self.parameter();
+        let call = self.ssm.get_parameter().name(&name).send().await;
+        let answer = found(OPERATION, "ParameterNotFound", call)?;
+        let answer = answer
+            .ok_or_else(|| Error::input(&name, "there is no such parameter; is --stack the name of the stack?"))?;
+        let text = answer
+            .parameter()
+            .and_then(|parameter| parameter.value())
+            .map(str::to_owned);
+        text.ok_or_else(|| Failure::new(Class::Permanent, OPERATION, "NoValue", "the parameter has no value").into())
+    }
+
+    /// The settings.
+    pub async fn document(&self) -> Result<Document, Error> {
+        Ok(Document::parse(&self.settings().await?)?)
+    }
+
+    /// Puts the settings. The version that Parameter Store gives them.
+    pub async fn put_settings(&self, text: &str) -> Result<i64, Error> {
+        let call = self
+            .ssm
+            .put_parameter()
+            .name(self.parameter())
+            .r#type(aws_sdk_ssm::types::ParameterType::String)
+            .tier(aws_sdk_ssm::types::ParameterTier::IntelligentTiering)
+            .overwrite(true)
+            .value(text);
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| classify("ssm:PutParameter", &error))?;
+        Ok(answer.version())
+    }
+}

@@ -1,0 +1,178 @@
+//! The settings document.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Subcommand;
+use remediation::{
+    engine::Policy,
+    ids::AccountId,
+    settings::{Document, FUNCTIONS, InvalidSettings, of, schema},
+};
+use serde_json::{Value, json};
+
+use crate::{cloud::Cloud, error::Error, screen::Screen};
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a file: everything that is wrong is named by its path.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Print the settings that are in force.
+    Get,
+    /// Check a file, and put it in force. The functions take it within a minute.
+    Put {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Stop every write of every function within a minute, whatever the modes say.
+    Stop,
+    /// Let the functions write again.
+    Resume,
+    /// Print the JSON Schema of settings.
+    Schema,
+}
+
+/// Runs it.
+pub async fn run(command: Command, stack: &str, screen: Screen) -> Result<ExitCode, Error> {
+    match command {
+        Command::Check { file } => {
+            check(&read(&file)?)?;
+            screen.show(&json!({ "valid": true }), [format!("{} is valid", file.display())]);
+        }
+        Command::Get => {
+            let text = Cloud::of(stack).await.settings().await?;
+            let value: Value = serde_json::from_str(&text).map_err(|error| Error::input("the settings", error))?;
+            screen.show(&value, [text]);
+        }
+        Command::Put { file } => {
+            let text = read(&file)?;
+            check(&text)?;
+            put(&Cloud::of(stack).await, &text, screen).await?;
+        }
+        Command::Stop => stop(true, stack, screen).await?,
+        Command::Resume => stop(false, stack, screen).await?,
+        Command::Schema => {
+            let schema = whole_schema();
+            let text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+            screen.show(&schema, [text]);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(file: &Path) -> Result<String, Error> {
+    fs::read_to_string(file).map_err(|error| Error::input(file.display(), error))
+}
+
+/// Everything that is wrong, in the settings of all functions.
+///
+/// # Errors
+/// All of it, each by its path.
+pub fn check(text: &str) -> Result<(), InvalidSettings> {
+    let document = Document::parse(text)?;
+    let account = AccountId::new("000000000000");
+    let mut wrong = Vec::new();
+    for function in FUNCTIONS {
+        let account = account.clone();
+        let read = match function {
+            "block-ip" => Policy::read::<block_ip::Own>(&document, function, account).map(drop),
+            "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function, account).map(drop),
+            "enforce-s3-encryption" => {
+                Policy::read::<enforce_s3_encryption::Own>(&document, function, account).map(drop)
+            }
+            _ => Policy::read::<revoke_permissions::Own>(&document, function, account).map(drop),
+        };
+        wrong.extend(read.err().into_iter().flat_map(|InvalidSettings(wrong)| wrong));
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(InvalidSettings(wrong))
+    }
+}
+
+/// The schema of the whole document.
+pub fn whole_schema() -> Value {
+    schema(&[
+        ("block-ip", of::<block_ip::Own>()),
+        ("disable-access-key", of::<disable_access_key::Own>()),
+        ("enforce-s3-encryption", of::<enforce_s3_encryption::Own>()),
+        ("revoke-permissions", of::<revoke_permissions::Own>()),
+    ])
+}
+
+async fn put(cloud: &Cloud, text: &str, screen: Screen) -> Result<(), Error> {
+    let version = cloud.put_settings(text).await?;
+    let line = format!("version {version} is put; the functions take it within a minute");
+    screen.show(&json!({ "version": version }), [line]);
+    Ok(())
+}
+
+async fn stop(stop: bool, stack: &str, screen: Screen) -> Result<(), Error> {
+    let cloud = Cloud::of(stack).await;
+    let mut value: Value =
+        serde_json::from_str(&cloud.settings().await?).map_err(|error| Error::input("the settings", error))?;
+    let fields = value.as_object_mut();
+    let fields = fields.ok_or_else(|| Error::input("the settings", "are no object"))?;
+    fields.insert("stop".to_owned(), stop.into());
+    let text = serde_json::to_string_pretty(&value).map_err(|error| Error::input("the settings", error))?;
+    // Whatever else is wrong with the settings must not keep anybody from stopping.
+    if !stop {
+        check(&text)?;
+    }
+    put(&cloud, &text, screen).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_for_any_function_is_told_at_once() {
+        let text = json!({ "functions": {
+            "block-ip": { "mode": "on" }, "disable-access-key": { "maxKeyAgeDays": 0 }, "revoke-permissions": { "protekted": [] }
+        } });
+        let names: Vec<_> = check(&text.to_string())
+            .err()
+            .map(|InvalidSettings(wrong)| wrong.into_iter().map(|wrong| wrong.name).collect())
+            .unwrap_or_default();
+        assert_eq!(
+            names,
+            [
+                "functions.block-ip.mode",
+                "functions.disable-access-key.maxKeyAgeDays",
+                "functions.revoke-permissions.protekted"
+            ]
+        );
+        assert_eq!(check("{}"), Ok(()));
+    }
+
+    /// `SCHEMA=update cargo test -p securecart` writes it anew.
+    #[test]
+    fn the_schema_in_docs_is_the_one_of_the_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.schema.json");
+        let schema = serde_json::to_string_pretty(&whole_schema())
+            .map(|text| text + "\n")
+            .unwrap_or_default();
+        if std::env::var_os("SCHEMA").is_some() {
+            assert!(fs::write(path, &schema).is_ok());
+        }
+        assert_eq!(fs::read_to_string(path).ok(), Some(schema));
+    }
+
+    #[test]
+    fn the_default_document_is_valid() {
+        let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../settings.json"));
+        assert_eq!(
+            text.map_err(|_| ()).and_then(|text| check(&text).map_err(|_| ())),
+            Ok(())
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! A reporter that remembers what it was told.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use remediation::report::{Gauges, Report, Reporter};
+
+/// All reports, in the order in which they came.
+#[derive(Debug, Clone, Default)]
+pub struct Recorder(Arc<Mutex<Vec<Report>>>);
+
+impl Recorder {
+    /// What was told so far.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What people were told of, as `outcome target`.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let reports = self.reports().into_iter().filter(|report| report.notice);
+        reports
+            .map(|report| format!("{} {}", report.outcome.name(), report.target))
+            .collect()
+    }
+}
+
+impl Reporter for Recorder {
+    async fn report(&self, _: &'static str, reports: &[Report], _: &Gauges, _: Duration) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(reports);
+    }
+}
