@@ -102,6 +102,9 @@ impl BlockHours {
 }
 
 impl Section for Own {
+    /// A storm of attackers is no reason to stop blocking them.
+    const CHANGES_PER_HOUR: u32 = 10_000;
+
     fn contradictions(&self) -> Vec<(&'static str, String)> {
         let hours = &self.block_hours;
         let longest = hours.low.max(hours.medium).max(hours.high).max(hours.critical);

@@ -53,7 +53,10 @@ impl Policy {
             mode: common.mode.unwrap_or(document.mode),
             controls: common.controls.into_iter().collect(),
             stop: document.stop,
-            changes_per_hour: common.changes_per_hour.unwrap_or(document.changes_per_hour),
+            changes_per_hour: common
+                .changes_per_hour
+                .or(document.changes_per_hour)
+                .unwrap_or(S::CHANGES_PER_HOUR),
             approval: document.approval_hours.span(),
             exemptions: document.exemptions.clone(),
             allow_samples: common.sample_findings,

@@ -33,9 +33,10 @@ pub struct Document {
     pub stop: bool,
     /// How far functions go that say nothing else.
     pub mode: Mode,
-    /// How many changes a function makes in an account in an hour; all others wait for approval.
+    /// How many changes a function makes in an account in an hour; all others wait for approval. If nothing is said, 100, and
+    /// 10,000 blocks of addresses.
     #[schemars(range(min = 1))]
-    pub changes_per_hour: u32,
+    pub changes_per_hour: Option<u32>,
     /// How long a plan waits for approval.
     pub approval_hours: Hours,
     /// What is left alone for a while, and on whose word.
@@ -51,7 +52,7 @@ impl Default for Document {
             version: 1,
             stop: false,
             mode: Mode::DryRun,
-            changes_per_hour: 100,
+            changes_per_hour: None,
             approval_hours: Hours::new(72),
             exemptions: Vec::new(),
             functions: BTreeMap::new(),
@@ -110,6 +111,9 @@ impl Exemption {
 
 /// What is set for one function alone.
 pub trait Section: DeserializeOwned + Default + JsonSchema {
+    /// How many changes the function makes in an account in an hour, if nothing is said.
+    const CHANGES_PER_HOUR: u32 = 100;
+
     /// What contradicts itself: the setting's name, and what is wrong.
     fn contradictions(&self) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -164,7 +168,7 @@ impl Document {
         if self.version != 1 {
             wrong.push(invalid("version", format!("{} is not known, only 1", self.version)));
         }
-        if self.changes_per_hour == 0 {
+        if self.changes_per_hour == Some(0) {
             wrong.push(invalid(
                 "changesPerHour",
                 "expected 1 or more; stop stops everything".to_owned(),
