@@ -144,6 +144,12 @@ fn listen(stack: &Stack) -> String {
     let attributes = json!({ "QueueUrl": queue, "AttributeNames": ["QueueArn"] });
     let arn = stack.boto3(&[("sqs", "get_queue_attributes", attributes)]).remove(0)["Attributes"]["QueueArn"].take();
     let topic = &stack.deployment.outputs["NoticeTopicArn"];
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": { "Service": "sns.amazonaws.com" }, "Action": "sqs:SendMessage", "Resource": arn,
+        "Condition": { "ArnEquals": { "aws:SourceArn": topic } }
+    }] });
+    let attributes = json!({ "QueueUrl": queue, "Attributes": { "Policy": policy.to_string() } });
+    stack.boto3(&[("sqs", "set_queue_attributes", attributes)]);
     let subscription = json!({ "TopicArn": topic, "Protocol": "sqs", "Endpoint": arn, "Attributes": { "RawMessageDelivery": "true" } });
     stack.boto3(&[("sns", "subscribe", subscription)]);
     queue.as_str().unwrap().to_owned()

@@ -144,7 +144,13 @@ impl<B> Function<B> {
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
     {
         let document = self.settings.current().await?;
-        let (remediation, policy) = (self.build)(&document, SystemClock.now()).map_err(|wrong| invalid(&wrong))?;
+        let (remediation, policy) = match (self.build)(&document, SystemClock.now()) {
+            Ok(built) => built,
+            Err(wrong) => {
+                self.settings.forget().await;
+                return Err(invalid(&wrong));
+            }
+        };
         Ok(Engine {
             remediation,
             ledger: self.ledger.clone(),

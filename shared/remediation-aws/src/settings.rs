@@ -55,6 +55,11 @@ impl SettingsStore {
         Ok(document)
     }
 
+    /// Has it read again before it is too old: as soon as it is right, it holds.
+    pub(crate) async fn forget(&self) {
+        *self.known.lock().await = None;
+    }
+
     async fn read(&self) -> Result<Document, Failure> {
         const OPERATION: &str = "ssm:GetParameter";
         let call = self.client.get_parameter().name(&self.parameter);
