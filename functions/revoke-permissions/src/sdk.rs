@@ -37,8 +37,11 @@ pub struct Aws {
     buckets: BucketPolicies,
     /// The account, and since when it was read: whoever asks while it is read for somebody else waits for the next reading, and
     /// shares it. The policies of one batch are looked at together, and nobody sees what was before the question.
-    account: Arc<Mutex<Option<(Instant, Arc<Account>)>>>,
+    account: Arc<Mutex<Option<Reading>>>,
 }
+
+/// An account, and since when it was read.
+type Reading = (Instant, Arc<Account>);
 
 /// The code by which IAM says that there is no such thing.
 const NONE: &str = "NoSuchEntity";

@@ -208,7 +208,7 @@ impl DynamoLedger {
                 Some(head) => head,
                 None => self.head(scope.remediation).await?,
             };
-            let (items, owners, link) = self.transaction(scope, entries, &written, budget, &head)?;
+            let Transaction { items, owners, link } = self.transaction(scope, entries, &written, budget, &head)?;
             if items.is_empty() {
                 *end = Some(head);
                 return Ok(written);
@@ -262,7 +262,7 @@ impl DynamoLedger {
         Err(Failure::new(Class::Conflict, OPERATION, "ChainContended", text))
     }
 
-    /// What is still to be written, whose each item is, and the link.
+    /// What is still to be written.
     fn transaction<C: Serialize>(
         &self,
         scope: ScopeKey<'_>,
@@ -270,7 +270,7 @@ impl DynamoLedger {
         written: &[Written],
         budget: &Budget,
         head: &Head,
-    ) -> Result<(Vec<TransactWriteItem>, Vec<Owner>, Option<Link>), Failure> {
+    ) -> Result<Transaction, Failure> {
         let (mut items, mut owners, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
         for (index, entry) in entries.iter().enumerate() {
             if written.get(index) == Some(&Written::Stored) {
@@ -295,7 +295,7 @@ impl DynamoLedger {
             items.push(self.put(item, Revision::ABSENT, Revision(link.number))?);
             owners.push(Owner::Link);
         }
-        Ok((items, owners, link))
+        Ok(Transaction { items, owners, link })
     }
 
     fn spend(&self, budget: &Budget, changes: usize) -> Result<TransactWriteItem, Failure> {
@@ -459,6 +459,15 @@ impl Ledger for DynamoLedger {
             },
         }
     }
+}
+
+/// What is written together.
+struct Transaction {
+    items: Vec<TransactWriteItem>,
+    /// Whose each item is.
+    owners: Vec<Owner>,
+    /// The link of the chain, if records are written.
+    link: Option<Link>,
 }
 
 /// Whose an item of a transaction is.

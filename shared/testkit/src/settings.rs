@@ -1,4 +1,5 @@
 //! Settings documents.
+#![allow(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use remediation::settings::Document;
 use serde_json::{Map, Value, json};
