@@ -5,6 +5,7 @@ mod error;
 mod ledger;
 mod operate;
 mod replay;
+mod report;
 mod screen;
 mod settings;
 
@@ -67,6 +68,8 @@ enum Command {
     /// What was done, decided and planned.
     #[command(subcommand)]
     Ledger(ledger::Command),
+    /// Write a page that shows a period at a glance.
+    Report(report::Report),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -96,6 +99,7 @@ async fn run(cli: Cli, screen: Screen) -> Result<ExitCode, Error> {
         Command::Explain { function, event } => operate::explain(&function, &event, stack, screen).await,
         Command::Replay(replay) => replay::run(&replay, stack, screen).await,
         Command::Ledger(command) => ledger::run(command, stack, screen).await,
+        Command::Report(report) => report::run(&report, stack, screen).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "securecart", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -388,6 +388,20 @@ fn the_default_document_is_what_the_code_does_without_one() {
 }
 
 #[test]
+fn samconfig_sets_only_parameters_that_there_are() {
+    let text = std::fs::read_to_string(common::root().join("samconfig.toml")).unwrap();
+    let lines = text.lines().filter(|line| line.starts_with("parameter_overrides"));
+    let set: Vec<_> = lines
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter_map(|pair| pair.split('=').next())
+        .collect();
+    assert!(!set.is_empty());
+    for name in set {
+        assert!(common::template()["Parameters"].get(name).is_some(), "{name}");
+    }
+}
+
+#[test]
 fn there_are_settings_for_every_function_that_is_deployed() {
     let names: Vec<_> = FUNCTIONS.iter().map(|function| function.name).collect();
     assert_eq!(names, remediation::settings::FUNCTIONS);
