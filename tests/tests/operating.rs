@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::print_stdout,
     reason = "a test that cannot go on has failed"
 )]
 
@@ -99,6 +100,8 @@ fn an_operator_looks_stops_undoes_and_verifies() {
     assert!(operator.run(&["ledger", "show", &record]).out.contains("inverse"));
     assert_eq!(operator.run(&["ledger", "verify"]).code, 0);
 
+    the_report_is_read_in_a_browser(&operator, &record);
+
     let before = operator.addresses();
     assert!(!before.is_empty());
     let events = workspace().unwrap().join("events/block-ip");
@@ -133,6 +136,54 @@ fn an_operator_looks_stops_undoes_and_verifies() {
     the_kill_switch_holds_within_a_minute(&stack, &operator);
     wrong_settings_stop_everything(&stack, &operator);
     what_was_tampered_with_is_found(&stack, &operator, &record);
+}
+
+/// Chromium renders the page, as far as this machine has one.
+fn the_report_is_read_in_a_browser(operator: &Operator<'_>, record: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    assert_eq!(operator.run(&["report", "--out", page.to_str().unwrap()]).code, 0);
+    let undo = format!("securecart undo {record}");
+    assert!(std::fs::read_to_string(&page).unwrap().contains(&undo));
+    let browse = |arguments: &[&str]| {
+        let mut command = Command::new("chromium");
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--window-size=1100,1400",
+        ]);
+        command.args([
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+        ]);
+        command.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
+        command
+            .args(arguments)
+            .arg(format!("file://{}", page.display()))
+            .output()
+    };
+    let shown = match browse(&["--dump-dom"]) {
+        Ok(output) => String::from_utf8(output.stdout).unwrap(),
+        Err(error) => return println!("the report was not looked at in a browser: chromium: {error}"),
+    };
+    // As the browser has understood it: every element is closed, and the diagram is one.
+    for part in [
+        "<code>".to_owned() + &undo + "</code>",
+        "</details>".to_owned(),
+        "</rect>".to_owned(),
+        "</table>".to_owned(),
+    ] {
+        assert!(shown.contains(&part), "{part} in {shown}");
+    }
+    let picture = folder.path().join("report.png");
+    browse(&[&format!("--screenshot={}", picture.display())]).unwrap();
+    // A blank page of this size has some 6 kB.
+    let size = std::fs::metadata(&picture).unwrap().len();
+    assert!(size > 20_000, "a picture of {size} bytes");
 }
 
 /// A queue that hears all notices.

@@ -8,6 +8,7 @@
 mod block_ip;
 mod disable_access_key;
 mod enforce_s3_encryption;
+mod operator;
 mod revoke_permissions;
 pub mod stage;
 
@@ -41,6 +42,7 @@ pub fn run() -> Result<()> {
     disable_access_key::play(&stage)?;
     enforce_s3_encryption::play(&stage)?;
     revoke_permissions::play(&stage)?;
+    operator::play(&stage)?;
     screen::heading(&format!(
         "Everything was as it has to be, in {} s. The local cloud stops now.",
         begin.elapsed().as_secs()
