@@ -183,6 +183,8 @@ async fn the_kill_switch_stops_every_write_also_of_a_run_under_way() {
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("set stop to false"), "{refused}");
     }
+    let undo = event(&stopped, &world, &chosen(&world, "Undo remediation", "f1")).await;
+    assert_eq!(told(&undo), ["declined stopped"]);
     stopped.sweep(world.deadline()).await;
     assert_eq!(world.v4(), ["198.51.100.1/32"]);
 

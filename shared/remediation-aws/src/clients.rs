@@ -4,9 +4,14 @@ use std::{borrow::Cow, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 
+use crate::calls::Calls;
+
 /// The function's credentials, Region and endpoints.
 #[derive(Debug, Clone)]
-pub struct Aws(SdkConfig);
+pub struct Aws {
+    config: SdkConfig,
+    calls: Calls,
+}
 
 impl Aws {
     /// A call that hangs must not eat the whole invocation.
@@ -18,30 +23,39 @@ impl Aws {
             .connect_timeout(Duration::from_secs(2))
             .operation_attempt_timeout(Self::ATTEMPT_TIMEOUT)
             .build();
-        Self(
-            aws_config::defaults(BehaviorVersion::latest())
-                .timeout_config(timeouts)
-                .load()
-                .await,
-        )
+        let calls = Calls::default();
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .http_client(calls.client())
+            .load()
+            .await;
+        Self { config, calls }
+    }
+
+    /// How many calls were made so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.count()
     }
 
     /// From a configuration that somebody else has made; for tests against local endpoints.
     #[must_use]
     pub fn from_config(config: SdkConfig) -> Self {
-        Self(config)
+        Self {
+            config,
+            calls: Calls::default(),
+        }
     }
 
     /// For the ledger and the reports: the SDK tries again by itself.
     #[must_use]
     pub fn patient(&self) -> SdkConfig {
-        self.0.clone()
+        self.config.clone()
     }
 
     /// For what a remediation reads and writes: the engine alone decides when to try again, and looks afresh first.
     #[must_use]
     pub fn paced(&self) -> SdkConfig {
-        self.0
+        self.config
             .clone()
             .into_builder()
             .retry_config(RetryConfig::disabled())

@@ -571,7 +571,11 @@ fn record_item(record: &Record) -> Result<Item, Failure> {
     item.insert("status".to_owned(), text(status));
     item.insert("remediation".to_owned(), text(&record.remediation));
     item.insert("scope".to_owned(), text(&record.scope));
-    item.insert("finding".to_owned(), text(record.evidence.id.as_str()));
+    // DynamoDB takes keys of an index of 1 to 2048 bytes.
+    let finding = record.evidence.id.as_str();
+    if (1..=2048).contains(&finding.len()) {
+        item.insert("finding".to_owned(), text(finding));
+    }
     item.insert("updated_at".to_owned(), text(sortable(record.updated_at)));
     item.insert("body".to_owned(), to_body(record)?);
     Ok(item)

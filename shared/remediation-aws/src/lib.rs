@@ -5,6 +5,7 @@
 
 #[cfg(feature = "s3")]
 mod buckets;
+mod calls;
 mod clients;
 mod errors;
 #[cfg(feature = "iam")]

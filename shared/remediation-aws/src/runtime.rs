@@ -33,6 +33,7 @@ type LambdaEngine<R> = Engine<R, DynamoLedger, AwsReporter, SystemClock>;
 
 /// What stays from one invocation to the next.
 struct Function<B> {
+    aws: Aws,
     build: B,
     settings: Arc<SettingsStore>,
     ledger: DynamoLedger,
@@ -90,6 +91,7 @@ async fn start<B>(
     let config = aws.patient();
     let topic = topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic));
     Ok(Function {
+        aws,
         build,
         settings: Arc::new(SettingsStore::new(aws_sdk_ssm::Client::new(&config), parameter)),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
@@ -124,6 +126,7 @@ impl<B> Function<B> {
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
     {
         let deadline = Deadline::from_context(event.context.deadline, SystemClock.now());
+        let before = self.aws.calls();
         let invocation = intake::read(event.payload.get()).map_err(|error| {
             tracing::error!(error = %error, "unreadable");
             diagnostic("UnreadableInput", &error)
@@ -134,7 +137,11 @@ impl<B> Function<B> {
             diagnostic("SettingsInvalid", &failure)
         })?;
         self.tell_of_ends(R::NAME, &engine.policy).await;
-        respond(&engine, invocation, deadline).await
+        let answer = respond(&engine, invocation, deadline).await;
+        #[expect(clippy::cast_precision_loss, reason = "the calls of one run")]
+        self.reporter
+            .measure(R::NAME, "AwsCalls", self.aws.calls().saturating_sub(before) as f64);
+        answer
     }
 
     /// The engine, by the settings as they are now.

@@ -80,6 +80,8 @@ struct Named<T> {
 
 /// Scopes that are settled at once: services such as IAM take few calls a second.
 const SETTLING: usize = 16;
+/// Why nothing is approved or undone while the kill switch is set.
+const STOPPED: &str = "everything is stopped: set stop to false in the settings first";
 /// The measure of how long it took from the activity to the fix.
 pub const SECONDS_TO_FIX: &str = "SecondsToFix";
 /// Resolutions under way at once.
@@ -200,8 +202,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let record = record.ok_or_else(|| refuse(id, "NoSuchRecord", format!("no such record of {}", R::NAME)))?;
         admits(&record).map_err(|why| refuse(id, "Refused", why))?;
         if self.policy.stop {
-            let why = "everything is stopped: set stop to false in the settings first".to_owned();
-            return Err(refuse(id, "Stopped", why));
+            return Err(refuse(id, "Stopped", STOPPED.to_owned()));
         }
         let word = Word {
             by: by.to_owned(),
@@ -306,8 +307,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             };
             for finding in findings {
-                if finding.asked == Some(Asked::Undo) && !only_asking && !self.policy.stop {
-                    if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
+                if finding.asked == Some(Asked::Undo) && !only_asking {
+                    if self.policy.stop {
+                        decline(&mut claimed.summary, Some(&finding), Reason::new("stopped", STOPPED));
+                    } else if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
                         claimed.summary.unsettled.push(failure.to_string());
                         claimed.unreadable.push(message);
