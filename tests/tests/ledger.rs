@@ -85,7 +85,6 @@ fn entry(target: &str) -> Entry<String> {
     Entry {
         record: Some(record(target)),
         standing: Some(StandingWrite::Put(standing(target, Revision::ABSENT))),
-        counts: false,
     }
 }
 
@@ -138,7 +137,6 @@ async fn behaves(ledger: impl Ledger) {
     let half_behind = Entry {
         record: Some(record("c")),
         standing: Some(StandingWrite::Put(standing("a", Revision(7)))),
-        counts: false,
     };
     let answers = ledger
         .write(SCOPE, &[entry("b"), half_behind, entry("d")], &budget())
@@ -164,7 +162,6 @@ async fn behaves(ledger: impl Ledger) {
             target: "a".to_owned(),
             revision: first,
         }),
-        counts: false,
     };
     assert_eq!(
         ledger
@@ -188,7 +185,6 @@ async fn behaves(ledger: impl Ledger) {
             target: "b".to_owned(),
             revision: Revision(9),
         }),
-        counts: false,
     };
     assert_eq!(
         ledger.write(SCOPE, &[stale], &budget()).await.unwrap(),
@@ -199,7 +195,6 @@ async fn behaves(ledger: impl Ledger) {
     let again = Entry::<String> {
         record: None,
         standing: Some(StandingWrite::Put(standing("a", Revision::ABSENT))),
-        counts: false,
     };
     assert_eq!(
         ledger.write(SCOPE, &[again], &budget()).await.unwrap(),
@@ -213,7 +208,6 @@ async fn behaves(ledger: impl Ledger) {
             target: "a".to_owned(),
             revision,
         }),
-        counts: false,
     };
     assert_eq!(
         ledger.write(SCOPE, &[remove(first)], &budget()).await.unwrap(),
@@ -259,8 +253,8 @@ async fn behaves(ledger: impl Ledger) {
 /// What counts is stored as long as there is room, and not beyond, whoever writes.
 async fn keeps_to_the_budget(ledger: &impl Ledger) {
     let counting = |target: String| Entry {
-        counts: true,
-        ..entry(&target)
+        record: Some(record(&target)),
+        standing: Some(StandingWrite::Spend(standing(&target, Revision::ABSENT))),
     };
     let three: Vec<_> = (0..3).map(|n| counting(format!("first-{n}"))).collect();
     let free = entry("free");

@@ -238,8 +238,8 @@ impl DynamoLedger {
                         is_known = true;
                         let spent = reason.item().and_then(|item| item.get("spent")).and_then(as_number);
                         let left = i64::from(budget.limit) - spent.unwrap_or_else(|| budget.limit.into());
-                        let counting = (0..entries.len()).filter(|index| is_counting(entries, &written, *index));
-                        let over: Vec<_> = counting.skip(usize::try_from(left).unwrap_or(0)).collect();
+                        let spending = (0..entries.len()).filter(|index| is_spending(entries, &written, *index));
+                        let over: Vec<_> = spending.skip(usize::try_from(left).unwrap_or(0)).collect();
                         for index in over {
                             mark(&mut written, index, Written::OverBudget);
                         }
@@ -279,11 +279,11 @@ impl DynamoLedger {
                 items.extend(of_entry);
             }
         }
-        let counting = (0..entries.len())
-            .filter(|index| is_counting(entries, written, *index))
+        let spending = (0..entries.len())
+            .filter(|index| is_spending(entries, written, *index))
             .count();
-        if counting > 0 {
-            items.push(self.spend(budget, counting)?);
+        if spending > 0 {
+            items.push(self.spend(budget, spending)?);
             owners.push(Owner::Budget);
         }
         let link = (!sealed.is_empty()).then(|| head.next(sealed, SystemClock.now()));
@@ -336,7 +336,7 @@ impl DynamoLedger {
         }
         match &entry.standing {
             None => {}
-            Some(StandingWrite::Put(held)) => {
+            Some(StandingWrite::Put(held) | StandingWrite::Spend(held)) => {
                 let next = match held.revision {
                     Revision::ABSENT => never_used(),
                     revision => revision.next(),
@@ -487,9 +487,9 @@ fn mark(written: &mut [Written], index: usize, as_what: Written) {
     }
 }
 
-fn is_counting<C>(entries: &[Entry<C>], written: &[Written], index: usize) -> bool {
+fn is_spending<C>(entries: &[Entry<C>], written: &[Written], index: usize) -> bool {
     let is_open = written.get(index) == Some(&Written::Stored);
-    is_open && entries.get(index).is_some_and(|entry| entry.counts)
+    is_open && entries.get(index).is_some_and(Entry::spends)
 }
 
 /// A time as text that sorts as times do.

@@ -181,6 +181,8 @@ pub struct ScopeKey<'a> {
 pub enum StandingWrite<C> {
     /// Put it; `revision` is the one this builds on.
     Put(Standing<C>),
+    /// Put it as a change that the budget pays for.
+    Spend(Standing<C>),
     /// Remove it, if it still has this revision.
     Remove {
         /// The target's name.
@@ -198,8 +200,14 @@ pub struct Entry<C> {
     pub record: Option<Record>,
     /// The standing entry.
     pub standing: Option<StandingWrite<C>>,
-    /// Whether it is a change that the budget pays for.
-    pub counts: bool,
+}
+
+impl<C> Entry<C> {
+    /// Whether the budget pays for it.
+    #[must_use]
+    pub fn spends(&self) -> bool {
+        matches!(self.standing, Some(StandingWrite::Spend(_)))
+    }
 }
 
 /// How many changes may be made within a time. Writes that count spend it together with what they write, or not at all.

@@ -333,7 +333,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         entry: Entry {
                             record: Some(record),
                             standing,
-                            counts: false,
                         },
                     })
                 };
@@ -343,7 +342,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     entry: Entry {
                         record: None,
                         standing: None,
-                        counts: false,
                     },
                 };
                 match (decision, case.kind) {
@@ -382,7 +380,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                                 let entry = Entry {
                                     record: Some(record),
                                     standing: None,
-                                    counts: false,
                                 };
                                 pending.push(Pending {
                                     case: index,
@@ -495,8 +492,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 now,
             )?)
         };
+        let spends =
+            matches!(step, Step::Make(_)) && !case.is_intended() && case.kind == Kind::Remediate { approved: false };
         let standing = (carries_standing && !is_held).then(|| {
-            StandingWrite::Put(Standing {
+            let put = if spends {
+                StandingWrite::Spend
+            } else {
+                StandingWrite::Put
+            };
+            put(Standing {
                 target: case.key.clone(),
                 revision: row.map_or(Revision::ABSENT, |row| row.revision),
                 phase,
@@ -504,16 +508,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 change: change.clone(),
             })
         });
-        let counts = matches!(step, Step::Make(_))
-            && standing.is_some()
-            && !case.is_intended()
-            && case.kind == Kind::Remediate { approved: false };
-        let is_needed = record.is_some() || standing.is_some();
-        Ok(is_needed.then_some(Entry {
-            record,
-            standing,
-            counts,
-        }))
+        Ok((record.is_some() || standing.is_some()).then_some(Entry { record, standing }))
     }
 
     fn after_undo(&self, row: &Standing<R::Change>, now: Timestamp) -> StandingWrite<R::Change> {
@@ -566,7 +561,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         record: row.map_or_else(|| unasked::<R>(&due.target), |row| row.record.clone()),
                         change: change.clone(),
                     })),
-                    counts: false,
                 },
                 (Step::Revert(_), None) => continue,
                 (Step::Revert(_), Some(row)) if due.in_place => {
@@ -580,7 +574,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         change: change.clone(),
                         ..row.clone()
                     })),
-                    counts: false,
                 },
             };
             pending.push(Pending {
@@ -608,7 +601,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     ..record.clone()
                 }),
                 standing: Some(self.after_undo(row, now)),
-                counts: false,
             },
             record => Entry {
                 record: record.map(|record| Record {
@@ -620,7 +612,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     target: row.target.clone(),
                     revision: row.revision,
                 }),
-                counts: false,
             },
         }
     }
@@ -716,7 +707,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|record| Entry {
                 record: Some(record),
                 standing: None,
-                counts: false,
             })
             .collect();
         for case in cases.iter_mut().filter(|case| case.is_open()) {
@@ -760,7 +750,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         ..record
                     }),
                     standing: None,
-                    counts: false,
                 }
             })
             .collect();
@@ -831,11 +820,7 @@ fn refusals<R: Remediation>(
         pending.push(Pending {
             case: Some(index),
             outcome: Some(outcome),
-            entry: Entry {
-                record,
-                standing: None,
-                counts: false,
-            },
+            entry: Entry { record, standing: None },
         });
     }
     Ok(pending)

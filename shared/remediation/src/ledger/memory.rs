@@ -68,7 +68,9 @@ impl Tables {
         });
         let standing = match &entry.standing {
             None => true,
-            Some(StandingWrite::Put(held)) => self.revision(scope, &held.target) == held.revision,
+            Some(StandingWrite::Put(held) | StandingWrite::Spend(held)) => {
+                self.revision(scope, &held.target) == held.revision
+            }
             Some(StandingWrite::Remove { target, revision }) => self.revision(scope, target) == *revision,
         };
         record && standing
@@ -82,7 +84,7 @@ impl Tables {
         }
         let entries = self.standing.entry(scope.clone()).or_default();
         match entry.standing {
-            Some(StandingWrite::Put(mut held)) => {
+            Some(StandingWrite::Put(mut held) | StandingWrite::Spend(mut held)) => {
                 held.revision = match held.revision {
                     Revision::ABSENT => Revision(self.writes),
                     revision => revision.next(),
@@ -98,24 +100,27 @@ impl Tables {
 }
 
 fn erase<C: Serialize>(entry: &Entry<C>) -> Result<Entry<Value>, Failure> {
+    let erased = |held: &Standing<C>| {
+        Ok::<_, Failure>(Standing {
+            target: held.target.clone(),
+            revision: held.revision,
+            phase: held.phase.clone(),
+            record: held.record.clone(),
+            change: serde_json::to_value(&held.change).map_err(|error| not_json(&error))?,
+        })
+    };
     let standing = match &entry.standing {
         None => None,
         Some(StandingWrite::Remove { target, revision }) => Some(StandingWrite::Remove {
             target: target.clone(),
             revision: *revision,
         }),
-        Some(StandingWrite::Put(held)) => Some(StandingWrite::Put(Standing {
-            target: held.target.clone(),
-            revision: held.revision,
-            phase: held.phase.clone(),
-            record: held.record.clone(),
-            change: serde_json::to_value(&held.change).map_err(|error| not_json(&error))?,
-        })),
+        Some(StandingWrite::Put(held)) => Some(StandingWrite::Put(erased(held)?)),
+        Some(StandingWrite::Spend(held)) => Some(StandingWrite::Spend(erased(held)?)),
     };
     Ok(Entry {
         record: entry.record.clone(),
         standing,
-        counts: entry.counts,
     })
 }
 
@@ -160,10 +165,10 @@ impl Ledger for MemoryLedger {
             let spent = tables.spent.get(&budget.key).copied().unwrap_or(0);
             if !tables.is_current(&key, &entry) {
                 written.push(Written::Behind);
-            } else if entry.counts && spent >= budget.limit {
+            } else if entry.spends() && spent >= budget.limit {
                 written.push(Written::OverBudget);
             } else {
-                if entry.counts {
+                if entry.spends() {
                     tables.spent.insert(budget.key.clone(), spent + 1);
                 }
                 tables.store(&key, entry);
