@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use remediation::{
-    clock::{Clock, SystemClock, Timestamp},
+    clock::{Clock, SystemClock},
     ids::RecordId,
     ledger::{
         Record, Status,
@@ -171,8 +171,7 @@ async fn check(only: Option<&str>, stack: &str, screen: Screen) -> Result<ExitCo
     let now = SystemClock.now();
     let mut results = Vec::new();
     for function in functions(only) {
-        let links = ledger.links(function).await?;
-        let stored = ledger.history(function, Timestamp::UNIX_EPOCH, now).await?;
+        let (links, stored) = ledger.whole(function).await?;
         let flaws: Vec<Flaw> = verify(&links, &stored, now);
         let head = links.last().map_or_else(Head::none, Head::of);
         results.push((function, stored.len(), head, flaws));

@@ -190,9 +190,13 @@ async fn the_kill_switch_stops_every_write_also_of_a_run_under_way() {
 
     let mut running = world.instance();
     running.switch = Arc::new(StopsAfter(AtomicUsize::new(0)));
-    let failed = deliver(&running, &world, &findings(&world, 3..4)).await;
+    let failed_again = findings(&world, 3..4);
+    let failed = deliver(&running, &world, &failed_again).await;
     assert_eq!(failed.redeliver.len(), 1, "it comes again: {failed:?}");
     assert!(failed.summary.outcomes[0].outcome.why().contains("Stopped"));
+    // What was announced is not put aside as waiting: it comes again until it is finished.
+    let again = deliver(&stopped, &world, &failed_again).await;
+    assert_eq!(again.redeliver.len(), 1, "{again:?}");
     assert_eq!(world.v4(), ["198.51.100.1/32"]);
 }
 
@@ -212,6 +216,12 @@ async fn modes_hold_for_single_finding_types() {
         assert_eq!(told(&deliver(&instance, &world, &one).await.summary), [expected]);
         assert_eq!(world.v4().len(), usize::from(mode == "enforce"), "{mode}");
     }
+    // What a control's own mode has done can be taken back although the function is off.
+    let own = world.instance_with(&json!({ "mode": "off", "controls": { "*SSHBruteForce": "enforce" } }));
+    let record = world.ledger.records().remove(0).id;
+    let undone = own.undo(&record, "ann", world.deadline()).await.unwrap();
+    assert_eq!(count(&told(&undone), "Undone"), 1, "{undone:?}");
+    assert!(world.v4().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

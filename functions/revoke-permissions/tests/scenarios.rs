@@ -1413,6 +1413,30 @@ async fn an_approval_is_decided_on_what_is_there_by_then() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_plan_than_the_one_that_was_shown_is_shown_again() {
+    let world = World::new();
+    let legacy = world.aws.policy("legacy", MIXED);
+    let waiting = world.instance_with(&json!({ "mode": "approve" }));
+    deliver(&waiting, &world, &about("IAM.1", "a", &legacy)).await;
+    let id = record(&world, "legacy");
+    // By now it would reach somebody.
+    world
+        .aws
+        .holder(Kind::Role, "batch", |role| role.attached.push(legacy.clone()));
+    let shown = waiting.approve(&id, "ann", world.deadline()).await.unwrap();
+    assert_eq!(
+        told(&shown),
+        ["policy/legacy (administration) AwaitingApproval stale-plan"]
+    );
+    assert!(why(&shown).contains("role/batch"), "{}", why(&shown));
+    let stored = world.ledger.records().remove(0);
+    assert!(world.aws.writes().is_empty() && stored.approved.is_none(), "{stored:?}");
+    let done = waiting.approve(&id, "ben", world.deadline()).await.unwrap();
+    assert_eq!(told(&done), ["policy/legacy (administration) Remediated revoked"]);
+    assert_eq!(world.ledger.records().remove(0).approved.unwrap().by, "ben");
+}
+
 #[test]
 fn settings_name_everything_that_is_wrong() {
     let environment =

@@ -56,6 +56,8 @@ pub struct DynamoLedger {
     end: Arc<Mutex<Option<Head>>>,
 }
 
+/// No clock of a function is that far ahead.
+const END_OF_TIME: Timestamp = Timestamp::MAX_UTC;
 const BY_FINDING: &str = "by-finding";
 const BY_TIME: &str = "by-time";
 
@@ -157,6 +159,30 @@ impl DynamoLedger {
             links.push(body(&item, OPERATION)?);
         }
         Ok(links)
+    }
+
+    /// The links of a function's chain with all records that there are, as of one moment: while somebody writes, it is read again.
+    /// The records that links name are read by their ids, for an index shows what was written a little later.
+    ///
+    /// # Errors
+    /// When the table cannot be read, and when it does not come to rest.
+    pub async fn whole(&self, remediation: &str) -> Result<(Vec<Link>, Vec<Stored>), Failure> {
+        const TRIES: u32 = 10;
+        for _ in 0..TRIES {
+            let links = self.links(remediation).await?;
+            let named = links
+                .iter()
+                .flat_map(|link| link.records.iter().map(|sealed| &sealed.id));
+            let named: BTreeSet<RecordId> = named.cloned().collect();
+            let mut stored = self.stored(&named.iter().cloned().collect::<Vec<_>>()).await?;
+            let indexed = self.history(remediation, Timestamp::UNIX_EPOCH, END_OF_TIME).await?;
+            stored.extend(indexed.into_iter().filter(|stored| !named.contains(&stored.record.id)));
+            if self.head(remediation).await? == links.last().map_or_else(Head::none, Head::of) {
+                return Ok((links, stored));
+            }
+        }
+        let text = format!("{remediation} wrote all the while, {TRIES} times");
+        Err(Failure::new(Class::Conflict, "dynamodb:Query", "NotAtRest", text))
     }
 
     fn chain(&self, remediation: &str) -> QueryFluentBuilder {

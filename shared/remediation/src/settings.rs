@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use document::{Document, Exemption, FUNCTIONS, Section, of, schema};
-pub use environment::{SettingsReader, flag, list};
+pub use environment::{SettingsReader, list};
 pub use units::{Days, Hours, Net};
 
 /// How far a function goes.

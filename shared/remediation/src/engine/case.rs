@@ -159,10 +159,15 @@ impl<R: Remediation> Case<R> {
             record.change = None;
             record.image = None;
         }
-        if self.word.is_some() && self.kind == Kind::Undo {
-            record.reverted.clone_from(&self.word);
-        } else if self.word.is_some() {
-            record.approved.clone_from(&self.word);
+        // A word that nothing came of is no word on the change.
+        match (&self.word, &status) {
+            (Some(word), Status::Reverting | Status::Settled(Outcome::Undone(_))) => {
+                record.reverted = Some(word.clone())
+            }
+            (Some(word), Status::Intended | Status::Settled(Outcome::Remediated(_))) => {
+                record.approved = Some(word.clone())
+            }
+            _ => {}
         }
         record.status = status;
         record.updated_at = now;

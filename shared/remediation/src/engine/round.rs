@@ -225,8 +225,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         }
         if !self.switch.allows_writes().await? {
-            let text = "the settings have come to forbid it since the run began";
-            return Err(Failure::new(Class::Permanent, R::NAME, "Stopped", text));
+            return Err(stopped::<R>());
         }
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
@@ -370,7 +369,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     (Decision::Act(step, reason), kind) => match self.gate(case, step, reason) {
                         Some(outcome) => {
                             gated = true;
-                            if kind == Kind::Undo || case.is_intended() {
+                            if self.policy.stop && case.is_intended() {
+                                // It may be half made: it comes again until it can be finished.
+                                pending.push(only_say(Outcome::Failed(stopped::<R>())));
+                            } else if kind == Kind::Undo || case.is_intended() {
                                 pending.push(only_say(outcome));
                             } else {
                                 let (Step::Make(change) | Step::Revert(change)) = step;
@@ -407,9 +409,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// Why a step may not be taken now.
     fn gate(&self, case: &Case<R>, step: &Step<R::Change>, reason: &Reason) -> Option<Outcome> {
+        let own = self.policy.mode_of(&case.evidence.kind);
         let mode = match case.kind {
-            Kind::Undo => self.policy.mode,
-            Kind::Remediate { .. } => self.policy.mode_of(&case.evidence.kind),
+            // What was done by either of the two modes can be taken back.
+            Kind::Undo => own.max(self.policy.mode),
+            Kind::Remediate { .. } => own,
         };
         let waits = |code: &str, why: &str| {
             let text = format!("{}; {why}", reason.text);
@@ -848,6 +852,12 @@ fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)>
 /// The record id of a standing change that no finding asked for.
 fn unasked<R: Remediation>(target: &str) -> RecordId {
     RecordId::derive(R::NAME, "upkeep", target, &FindingId::new(""), &FindingVersion::new(""))
+}
+
+/// Of what was announced before the kill switch was set.
+fn stopped<R: Remediation>() -> Failure {
+    let text = "the settings have come to forbid it since it began";
+    Failure::new(Class::Permanent, R::NAME, "Stopped", text)
 }
 
 fn not_verified(applied: u32) -> Failure {

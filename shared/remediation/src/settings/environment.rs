@@ -95,34 +95,22 @@ pub fn list<T, E: fmt::Display>(text: &str, parse: impl Fn(&str) -> Result<T, E>
         .collect()
 }
 
-/// Reads `true` or `false`.
-///
-/// # Errors
-/// Anything else.
-pub fn flag(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err("expected true or false"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn all_that_is_wrong_is_reported_at_once() {
-        let values = [("NUMBER", "x"), ("FLAG", "TRUE"), ("EMPTY", " ")];
+        let values = [("NUMBER", "x"), ("LIST", "1,x"), ("EMPTY", " ")];
         let mut reader = SettingsReader::new(values.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let number = reader.required("NUMBER", str::parse::<u8>);
-        let flag = reader.or_default("FLAG", flag);
+        let wrong_list = reader.or_default("LIST", |text| list(text, str::parse::<u8>));
         let empty = reader.or_default("EMPTY", |text| list(text, str::parse::<u8>));
         let absent = reader.required("ABSENT", str::parse::<u8>);
-        assert_eq!((number, flag, empty, absent), (None, None, Some(vec![]), None));
+        assert_eq!((number, wrong_list, empty, absent), (None, None, Some(vec![]), None));
         assert_eq!(
             reader.finish(Some(())).unwrap_err().to_string(),
-            "setting NUMBER: invalid digit found in string; setting FLAG: expected true or false; \
+            "setting NUMBER: invalid digit found in string; setting LIST: \"x\": invalid digit found in string; \
              setting ABSENT: is missing"
         );
     }
