@@ -48,6 +48,9 @@ pub struct Which {
     /// With this outcome, such as AwaitingApproval.
     #[arg(long)]
     pub outcome: Option<String>,
+    /// About this finding, by its id.
+    #[arg(long)]
+    pub finding: Option<String>,
 }
 
 /// Runs it.
@@ -91,11 +94,9 @@ pub async fn records(which: &Which, stack: &str) -> Result<Vec<Stored>, Error> {
     for function in functions(which.function.as_deref()) {
         all.extend(ledger.history(function, from, now).await?);
     }
-    let is_meant = |stored: &Stored| {
-        which
-            .outcome
-            .as_deref()
-            .is_none_or(|outcome| standing(&stored.record) == outcome)
+    let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+    let is_meant = |Stored { record, .. }: &Stored| {
+        is(&which.outcome, standing(record)) && is(&which.finding, record.evidence.id.as_str())
     };
     all.retain(is_meant);
     all.sort_by_key(|stored| stored.record.updated_at);

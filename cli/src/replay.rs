@@ -14,6 +14,7 @@ use remediation::{
     Remediation,
     clock::{Clock, Deadline, SystemClock},
     engine::{AlwaysOn, Engine, Policy},
+    ids::RoleArn,
     intake::{self, Intake, Invocation},
     ledger::MemoryLedger,
     report::Silent,
@@ -86,14 +87,24 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
     }
     tally.events = intakes.len();
     for function in FUNCTIONS {
-        let reader = SettingsReader::new(cloud.environment(function).await?);
+        let environment = cloud.environment(function).await?;
+        let role = environment.get("OWN_ROLE_ARN").map(String::as_str).unwrap_or_default();
+        let role = RoleArn::parse(role).map_err(|wrong| Error::input(format!("OWN_ROLE_ARN of {function}"), wrong))?;
+        let reader = SettingsReader::new(environment);
         match function {
             "block-ip" => {
                 let environment = block_ip::Environment::read(reader)?;
                 let settings = block_ip::Settings::read(&environment, &document)?;
                 let policy = settings.policy.clone();
                 let waf = block_ip::Waf::new(&cloud.aws);
-                through(block_ip::BlockIp::new(waf, settings), policy, &intakes, &mut tally).await;
+                through(
+                    block_ip::BlockIp::new(waf, settings),
+                    policy,
+                    role,
+                    &intakes,
+                    &mut tally,
+                )
+                .await;
             }
             "disable-access-key" => {
                 let environment = disable_access_key::Environment::read(reader)?;
@@ -101,23 +112,22 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
                 let policy = settings.policy.clone();
                 let iam = disable_access_key::AwsIam::new(&cloud.aws);
                 let function = disable_access_key::DisableAccessKey::new(iam, settings);
-                through(function, policy, &intakes, &mut tally).await;
+                through(function, policy, role, &intakes, &mut tally).await;
             }
             "enforce-s3-encryption" => {
-                let environment = enforce_s3_encryption::Environment::read(reader)?;
-                let settings = enforce_s3_encryption::Settings::read(&environment, &document)?;
+                let settings = enforce_s3_encryption::Settings::read(&role, &document)?;
                 let policy = settings.policy.clone();
-                let buckets = enforce_s3_encryption::AwsBuckets::new(&cloud.aws, environment.account);
+                let buckets = enforce_s3_encryption::AwsBuckets::new(&cloud.aws, role.account().clone());
                 let function = enforce_s3_encryption::EnforceS3Encryption::new(buckets, settings);
-                through(function, policy, &intakes, &mut tally).await;
+                through(function, policy, role, &intakes, &mut tally).await;
             }
             _ => {
-                let environment = revoke_permissions::Environment::read(reader)?;
+                let environment = revoke_permissions::Environment::read(reader, role.clone())?;
                 let settings = revoke_permissions::Settings::read(&environment, &document, SystemClock.now())?;
                 let policy = settings.policy.clone();
-                let aws = revoke_permissions::Aws::new(&cloud.aws, environment.account);
+                let aws = revoke_permissions::Aws::new(&cloud.aws, role.account().clone());
                 let function = revoke_permissions::RevokePermissions::new(aws, settings);
-                through(function, policy, &intakes, &mut tally).await;
+                through(function, policy, role, &intakes, &mut tally).await;
             }
         }
     }
@@ -140,7 +150,13 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-async fn through<R: Remediation>(remediation: R, policy: Policy, intakes: &[(String, Intake)], tally: &mut Tally) {
+async fn through<R: Remediation>(
+    remediation: R,
+    policy: Policy,
+    actor: RoleArn,
+    intakes: &[(String, Intake)],
+    tally: &mut Tally,
+) {
     let engine = Engine {
         remediation,
         ledger: MemoryLedger::default(),
@@ -148,7 +164,7 @@ async fn through<R: Remediation>(remediation: R, policy: Policy, intakes: &[(Str
         clock: SystemClock,
         policy,
         switch: Arc::new(AlwaysOn),
-        actor: String::new(),
+        actor,
     };
     for (name, intake) in intakes {
         let deadline = Deadline::after(PATIENCE, SystemClock.now());

@@ -35,6 +35,7 @@ pub async fn run(report: &Report, stack: &str, screen: Screen) -> Result<ExitCod
         function: None,
         days: report.days,
         outcome: None,
+        finding: None,
     };
     let stored = records(&which, stack).await?;
     let records: Vec<Record> = stored.into_iter().map(|stored| stored.record).collect();
@@ -319,7 +320,7 @@ mod tests {
     use remediation::{
         finding::{Channel, Evidence, Severity},
         ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
-        ledger::{Revision, Word},
+        ledger::{Revision, ScopeKey, Word},
         outcome::Reason,
     };
 
@@ -331,10 +332,16 @@ mod tests {
 
     fn record(target: &str, hour: i64, outcome: Outcome, image: Option<Image>) -> Record {
         let (finding, version) = (FindingId::new("finding"), FindingVersion::new("1"));
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "revoke-permissions",
+            scope: "scope",
+        };
         Record {
-            id: RecordId::derive("revoke-permissions", "scope", target, &finding, &version),
+            id: RecordId::derive(scope, target, &finding, &version),
             revision: Revision(1),
             remediation: "revoke-permissions".to_owned(),
+            account: AccountId::new(scope.account),
             scope: "scope".to_owned(),
             target: Value::Null,
             evidence: Evidence {

@@ -9,7 +9,6 @@ use std::{
 use clap::Subcommand;
 use remediation::{
     engine::Policy,
-    ids::AccountId,
     settings::{Document, FUNCTIONS, InvalidSettings, of, schema},
 };
 use serde_json::{Value, json};
@@ -77,17 +76,13 @@ fn read(file: &Path) -> Result<String, Error> {
 /// All of it, each by its path.
 pub fn check(text: &str) -> Result<(), InvalidSettings> {
     let document = Document::parse(text)?;
-    let account = AccountId::new("000000000000");
     let mut wrong = Vec::new();
     for function in FUNCTIONS {
-        let account = account.clone();
         let read = match function {
-            "block-ip" => Policy::read::<block_ip::Own>(&document, function, account).map(drop),
-            "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function, account).map(drop),
-            "enforce-s3-encryption" => {
-                Policy::read::<enforce_s3_encryption::Own>(&document, function, account).map(drop)
-            }
-            _ => Policy::read::<revoke_permissions::Own>(&document, function, account).map(drop),
+            "block-ip" => Policy::read::<block_ip::Own>(&document, function).map(drop),
+            "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function).map(drop),
+            "enforce-s3-encryption" => Policy::read::<enforce_s3_encryption::Own>(&document, function).map(drop),
+            _ => Policy::read::<revoke_permissions::Own>(&document, function).map(drop),
         };
         wrong.extend(read.err().into_iter().flat_map(|InvalidSettings(wrong)| wrong));
     }

@@ -1,6 +1,6 @@
 """Calls the local cloud with boto3, a client that knows nothing of the functions: what it reads is the state as anybody sees it.
 
-    python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
+    python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?, "account"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from botocore.exceptions import ClientError
 
 
 @cache
-def client(service: str, region: str) -> BaseClient:
+def client(service: str, region: str, account: str) -> BaseClient:
     return boto3.client(
         service,
         endpoint_url=sys.argv[1],
         region_name=region,
-        aws_access_key_id="test",
+        # The local cloud takes an account for its root user's key, and any other key for one of its own account.
+        aws_access_key_id=account,
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
 
 
 def call(wanted: dict[str, Any]) -> dict[str, Any]:
-    operation = getattr(client(wanted["service"], wanted.get("region", "us-east-1")), wanted["operation"])
+    operation = getattr(client(wanted["service"], wanted.get("region", "us-east-1"), wanted.get("account", "test")), wanted["operation"])
     try:
         answer = operation(**wanted["parameters"])
     except ClientError as error:

@@ -6,13 +6,15 @@ enforces them. A call that wants to be seen as plain HTTP says so with the heade
 IAM gives out ids and dates by itself, and nothing ages in a test. Control, unsigned, for users, roles, groups and policies that exist:
     POST /securecart-extension/iam   {"users": [{"name", "id", "keys": [{"id", "created", "last_used"}]}],
                                       "roles": [{"name", "id", "created", "last_used"}], "groups": [{"name", "id"}],
-                                      "policies": [{"name", "id", "updated"}]}
+                                      "policies": [{"name", "id", "updated"}], "account"?}
 It sets unique ids and dates, and replaces a user's access keys. Times are RFC 3339; `last_used` is null, or left out, for what was never used.
 
 IAM: SetDefaultPolicyVersion is served here, and so are all policies that AWS manages, as moto has them. Lists come in pages. A malformed
 trust policy is refused, and so is attaching a policy that does not exist. Calls are authorised on the group, role or user that they name,
 with its path. GetRole tells of a role's last use; GetAccountAuthorizationDetails of that, of permissions boundaries and of what GetPolicy
 tells.
+
+STS: a policy's aws:PrincipalArn is the ARN of the caller's role, with its path, and not the session's.
 
 IAM Access Analyzer: GetFindingV2, GenerateFindingRecommendation and GetFindingRecommendation are served here, for findings that a control
 names, and are authorised as everything else is. The first answer is that the recommendation is still being made. `analyzer` may be left
@@ -48,6 +50,7 @@ Handler = Callable[[Any], Any]
 _serve = ministack.app
 _resource_arn = iam_actions.extract_resource_arn
 _role_xml = iam._role_xml
+_condition_key = iam_evaluator._resolve_condition_key
 _last_used = iam._IAM_HANDLERS["GetAccessKeyLastUsed"]
 _account_details = iam._IAM_HANDLERS["GetAccountAuthorizationDetails"]
 _trust = iam._IAM_HANDLERS["UpdateAssumeRolePolicy"]
@@ -167,6 +170,14 @@ def account_details(parameters: Any) -> Any:
     return status, headers, ElementTree.tostring(answer)
 
 
+def condition_key(key: str, context: Any) -> Any:
+    value = _condition_key(key, context)
+    if key.lower() != "aws:principalarn" or ":assumed-role/" not in str(value):
+        return value
+    role = iam._roles.get_scoped(context.principal_account, None, value.split("/")[1])
+    return role["Arn"] if role else value
+
+
 def paged(handler: Handler, at_most: int = 1000) -> Handler:
     """ministack gives everything in one page."""
 
@@ -189,13 +200,14 @@ def paged(handler: Handler, at_most: int = 1000) -> Handler:
 
 
 def seed(wanted: dict[str, Any]) -> None:
+    account = wanted.get("account", ACCOUNT)
     for user in wanted.get("users", []):
-        iam._users._data[(ACCOUNT, user["name"])]["UserId"] = user["id"]
+        iam._users._data[(account, user["name"])]["UserId"] = user["id"]
         keys = iam._access_keys._data
-        for stored in [stored for stored, key in keys.items() if stored[0] == ACCOUNT and key["UserName"] == user["name"]]:
+        for stored in [stored for stored, key in keys.items() if stored[0] == account and key["UserName"] == user["name"]]:
             del keys[stored]
         for key in user.get("keys", []):
-            keys[(ACCOUNT, key["id"])] = {
+            keys[(account, key["id"])] = {
                 "UserName": user["name"],
                 "AccessKeyId": key["id"],
                 "SecretAccessKey": "not used by anybody",
@@ -204,14 +216,14 @@ def seed(wanted: dict[str, Any]) -> None:
                 "LastUsedDate": key.get("last_used"),
             }
     for role in wanted.get("roles", []):
-        known = iam._roles._data[(ACCOUNT, role["name"])]
+        known = iam._roles._data[(account, role["name"])]
         known["RoleId"], known["LastUsedDate"] = role["id"], role.get("last_used")
         known["CreateDate"] = role.get("created", known["CreateDate"])
     for group in wanted.get("groups", []):
-        iam._groups._data[(ACCOUNT, group["name"])]["GroupId"] = group["id"]
+        iam._groups._data[(account, group["name"])]["GroupId"] = group["id"]
     for policy in wanted.get("policies", []):
-        arn = f"arn:aws:iam::{ACCOUNT}:policy/{policy['name']}"
-        known = iam._policies._data[(ACCOUNT, arn)]
+        arn = f"arn:aws:iam::{account}:policy/{policy['name']}"
+        known = iam._policies._data[(account, arn)]
         known["PolicyId"], known["UpdateDate"] = policy["id"], policy.get("updated", known["UpdateDate"])
 
 
@@ -325,6 +337,7 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 if __name__ == "__main__":
     iam_actions.extract_resource_arn = resource_arn
+    iam_evaluator._resolve_condition_key = condition_key
     iam._role_xml = role_xml
     iam._autocreate_aws_managed_enabled, iam._autovivify_aws_managed_policy = lambda: True, aws_managed
     handlers = iam._IAM_HANDLERS

@@ -20,12 +20,20 @@ enum Told {
     Refused { code: String, message: String, status: u16 },
 }
 
-pub(crate) fn call(emulators: &Emulators, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
+pub(crate) fn call(
+    emulators: &Emulators,
+    account: Option<&str>,
+    calls: &[Call<'_>],
+) -> Result<Vec<Result<Value, CallError>>, CallError> {
     let failed = |error: &dyn std::fmt::Display| CallError::Transport(format!("boto3: {error}"));
     let wanted: Vec<_> = calls
         .iter()
         .map(|(service, operation, parameters)| {
-            json!({ "service": service, "operation": operation, "parameters": parameters })
+            let mut call = json!({ "service": service, "operation": operation, "parameters": parameters });
+            if let (Some(account), Some(call)) = (account, call.as_object_mut()) {
+                call.insert("account".to_owned(), account.into());
+            }
+            call
         })
         .collect();
     let mut command = Command::new(&emulators.python);

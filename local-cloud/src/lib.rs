@@ -115,7 +115,12 @@ impl LocalCloud {
 
     /// Makes calls with boto3, one after the other, at ministack: as its root user, by a client that knows nothing of ours.
     pub fn boto3(&self, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
-        boto3::call(&self.emulators, calls)
+        boto3::call(&self.emulators, None, calls)
+    }
+
+    /// The same as the root user of another account.
+    pub fn boto3_in(&self, account: &str, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
+        boto3::call(&self.emulators, Some(account), calls)
     }
 
     /// Puts the settings of a deployed application, as an operator does.

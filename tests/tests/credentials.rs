@@ -8,45 +8,13 @@
 
 #[path = "common/deployed.rs"]
 mod deployed;
+#[path = "common/seeds.rs"]
+mod seeds;
 
-use chrono::{Duration, SecondsFormat, Utc};
 use deployed::{Stack, outcomes};
 use serde_json::{Value, json};
 
 const FUNCTION: &str = "disable-access-key";
-
-/// Every user of the sample events, with keys of some age.
-fn seed(stack: &Stack) {
-    let trust = json!({ "Version": "2012-10-17", "Statement": [
-        { "Effect": "Allow", "Principal": { "Service": "ec2.amazonaws.com" }, "Action": "sts:AssumeRole" }
-    ] });
-    stack.boto3(&[
-        (
-            "iam",
-            "create_user",
-            json!({ "UserName": "checkout-deploy", "Path": "/deploy/" }),
-        ),
-        ("iam", "create_user", json!({ "UserName": "reporting" })),
-        ("iam", "create_user", json!({ "UserName": "ci-runner" })),
-        (
-            "iam",
-            "create_role",
-            json!({ "RoleName": "securecart-web", "AssumeRolePolicyDocument": trust.to_string() }),
-        ),
-    ]);
-    let ago = |days| (Utc::now() - Duration::days(days)).to_rfc3339_opts(SecondsFormat::Secs, true);
-    let key = |id: &str, age, used: Option<i64>| json!({ "id": id, "created": ago(age), "last_used": used.map(ago) });
-    let identities = json!({
-        "users": [
-            { "name": "checkout-deploy", "id": "AIDA2EXAMPLECHECKOUT0",
-              "keys": [key("AKIAEXAMPLECHECKOUT0", 400, Some(100)), key("AKIAEXAMPLECHECKOUT1", 20, Some(1))] },
-            { "name": "reporting", "id": "AIDA2EXAMPLEREPORTING", "keys": [key("AKIAEXAMPLEREPORTING", 200, None)] },
-            { "name": "ci-runner", "id": "AIDA2EXAMPLECIRUNNER0", "keys": [key("AKIAEXAMPLECIRUNNER0", 30, Some(0))] },
-        ],
-        "roles": [{ "name": "securecart-web", "id": "AROA2EXAMPLEWEBROLE00" }],
-    });
-    stack.cloud.set_identities(&identities).unwrap();
-}
 
 fn keys(stack: &Stack, user: &str) -> Vec<String> {
     let answer = stack
@@ -74,7 +42,7 @@ fn policies(stack: &Stack, user: &str) -> Value {
 #[test]
 fn the_deployed_function() {
     let stack = Stack::deploy(FUNCTION, "keys", &json!({}));
-    seed(&stack);
+    seeds::credentials(&stack);
     a_rule_disables_the_violating_key_and_undo_restores_it(&stack);
     a_user_is_found_by_its_id(&stack);
     a_refused_key_is_a_failure_and_its_sessions_are_cut_all_the_same(&stack);

@@ -24,6 +24,7 @@ use securecart_tests::{make_ledger_table, sdk_config};
 use serde_json::json;
 
 const SCOPE: ScopeKey<'_> = ScopeKey {
+    account: "111122223333",
     remediation: "block-ip",
     scope: "REGIONAL/IPV4/blocked",
 };
@@ -44,9 +45,10 @@ fn record(target: &str) -> Record {
         observed_at: now(),
     };
     Record {
-        id: RecordId::derive(SCOPE.remediation, SCOPE.scope, target, &evidence.id, &evidence.version),
+        id: RecordId::derive(SCOPE, target, &evidence.id, &evidence.version),
         revision: Revision::ABSENT,
         remediation: SCOPE.remediation.to_owned(),
+        account: AccountId::new(SCOPE.account),
         scope: SCOPE.scope.to_owned(),
         target: json!(target),
         evidence,
@@ -224,6 +226,11 @@ async fn behaves(ledger: impl Ledger) {
         ..SCOPE
     };
     assert!(ledger.standing::<String>(elsewhere).await.unwrap().is_empty());
+    let in_another_account = ScopeKey {
+        account: "444455556666",
+        ..SCOPE
+    };
+    assert!(ledger.standing::<String>(in_another_account).await.unwrap().is_empty());
 
     // More than fits one call of DynamoDB.
     let many: Vec<_> = (0..230).map(|n| entry(&format!("many-{n}"))).collect();

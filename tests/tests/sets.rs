@@ -45,6 +45,7 @@ async fn every_set_of_a_family_is_written_and_undone_by_itself() {
 
     // Each set has a record of its own, and is undone by itself.
     let scope = ScopeKey {
+        account: local_cloud::ACCOUNT,
         remediation: "block-ip",
         scope: "CLOUDFRONT/IPV4/edge-v4",
     };

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use local_cloud::logical;
 use remediation::{
     clock::{Clock, SystemClock, Timestamp},
+    ids::RoleArn,
     settings::{Document, InvalidSettings, Mode, SettingsReader},
 };
 use serde_json::Value;
@@ -33,7 +34,7 @@ struct Function {
 const FUNCTIONS: [Function; 4] = [
     Function {
         name: "block-ip",
-        settings: &["ACCOUNT_ID", "BLOCK_IPV4_SETS", "BLOCK_IPV6_SETS"],
+        settings: &["BLOCK_IPV4_SETS", "BLOCK_IPV6_SETS"],
         actions: &[
             ("wafv2:GetIPSet", "looks at a set before and after"),
             ("wafv2:UpdateIPSet", "the one write"),
@@ -46,7 +47,7 @@ const FUNCTIONS: [Function; 4] = [
     },
     Function {
         name: "disable-access-key",
-        settings: &["ACCOUNT_ID", "OWN_ROLES"],
+        settings: &["OWN_ROLES"],
         actions: &[
             ("iam:ListUsers", "finds a user by its id"),
             ("iam:GetUser", "finds a user by its name, and its password's last use"),
@@ -72,7 +73,7 @@ const FUNCTIONS: [Function; 4] = [
     },
     Function {
         name: "enforce-s3-encryption",
-        settings: &["ACCOUNT_ID", "OWN_ROLE_ARN", "PARTITION"],
+        settings: &[],
         actions: &[
             ("s3:ListBucket", "HeadBucket: is it there, and in which Region"),
             ("s3:GetEncryptionConfiguration", "looks before and after"),
@@ -96,15 +97,13 @@ const FUNCTIONS: [Function; 4] = [
         ],
         anywhere: &[],
         read: |reader| {
-            let environment = enforce_s3_encryption::Environment::read(reader)?;
-            Ok(enforce_s3_encryption::Settings::read(&environment, &settings())?
-                .policy
-                .mode)
+            reader.finish(Some(()))?;
+            Ok(enforce_s3_encryption::Settings::read(&role(), &settings())?.policy.mode)
         },
     },
     Function {
         name: "revoke-permissions",
-        settings: &["ACCOUNT_ID", "OWN_ROLES", "PARTITION"],
+        settings: &["OWN_ROLES"],
         actions: &[
             (
                 "iam:GetAccountAuthorizationDetails",
@@ -167,7 +166,7 @@ const FUNCTIONS: [Function; 4] = [
         ],
         anywhere: &["ReadAccount"],
         read: |reader| {
-            let environment = revoke_permissions::Environment::read(reader)?;
+            let environment = revoke_permissions::Environment::read(reader, role())?;
             Ok(revoke_permissions::Settings::read(&environment, &settings(), now())?
                 .policy
                 .mode)
@@ -178,6 +177,10 @@ const FUNCTIONS: [Function; 4] = [
 /// The settings that the stack begins with.
 fn settings() -> Document {
     Document::parse(properties("Settings")["Value"].as_str().unwrap()).unwrap()
+}
+
+fn role() -> RoleArn {
+    testkit::role("111122223333")
 }
 
 fn now() -> Timestamp {
@@ -192,6 +195,10 @@ const RUNTIME: [&str; 5] = [
     "OWN_ROLE_ARN",
     "SETTINGS_PARAMETER",
 ];
+
+/// Read by the runtime of those that act in member accounts, too.
+const MEMBERS: [&str; 3] = ["MEMBER_ACCOUNTS", "MEMBER_EXTERNAL_ID", "MEMBER_ROLE"];
+const IN_MEMBERS: [&str; 3] = ["disable-access-key", "enforce-s3-encryption", "revoke-permissions"];
 
 /// Read by the TLS library: the certificates of Lambda's image.
 const FOR_TLS: &str = "SSL_CERT_FILE";
@@ -257,6 +264,7 @@ fn environment(function: &str) -> BTreeMap<String, String> {
             value.get("Fn::GetAtt"),
             value.get("Fn::Sub"),
         ) {
+            _ if value.get("Fn::Join").is_some() => default(value["Fn::Join"][1]["Ref"].as_str().unwrap()),
             (Some("AWS::AccountId"), ..) => "111122223333".to_owned(),
             (Some("AWS::Partition"), ..) => "aws".to_owned(),
             (Some(name), ..) if parameters.get(name).is_some() => default(name),
@@ -299,7 +307,13 @@ fn substituted(text: &str) -> String {
 fn the_environment_is_what_the_code_reads() {
     for function in FUNCTIONS {
         let set: BTreeSet<_> = environment(function.name).into_keys().collect();
-        let read = function.settings.iter().chain(&RUNTIME).chain([&FOR_TLS]);
+        let members = MEMBERS.iter().filter(|_| IN_MEMBERS.contains(&function.name));
+        let read = function
+            .settings
+            .iter()
+            .chain(&RUNTIME)
+            .chain([&FOR_TLS])
+            .chain(members);
         let read: BTreeSet<_> = read.map(|name| (*name).to_owned()).collect();
         assert_eq!(set, read, "{}", function.name);
     }
@@ -322,7 +336,7 @@ fn the_settings_are_those_in_the_code() {
         let settings: BTreeSet<_> = function.settings.iter().map(|name| (*name).to_owned()).collect();
         assert_eq!(read(&format!("functions/{}/src/settings.rs", function.name)), settings);
     }
-    let runtime: BTreeSet<_> = RUNTIME.map(str::to_owned).into();
+    let runtime: BTreeSet<_> = RUNTIME.into_iter().chain(MEMBERS).map(str::to_owned).collect();
     assert_eq!(read("shared/remediation-aws/src/runtime.rs"), runtime);
 }
 
@@ -336,15 +350,10 @@ fn the_environment_is_valid_and_the_first_settings_change_nothing() {
     let sets = block_ip::Environment::read(environment("block-ip")).unwrap().sets;
     assert_eq!(sets.len(), 2);
     let keys = disable_access_key::Environment::read(environment("disable-access-key")).unwrap();
-    assert_eq!(
-        keys.own_roles.len(),
-        FUNCTIONS.len(),
-        "the functions' own roles: {keys:?}"
-    );
-    let buckets = enforce_s3_encryption::Environment::read(environment("enforce-s3-encryption")).unwrap();
-    assert!(buckets.own_role.is_some());
-    let permissions = revoke_permissions::Environment::read(environment("revoke-permissions")).unwrap();
-    assert_eq!(permissions.own_roles.len(), 1);
+    let own = FUNCTIONS.len() + IN_MEMBERS.len();
+    assert_eq!(keys.own_roles.len(), own, "the functions' own roles: {keys:?}");
+    let permissions = revoke_permissions::Environment::read(environment("revoke-permissions"), role()).unwrap();
+    assert_eq!(permissions.own_roles.len(), 2);
 }
 
 /// The document in the repository says all defaults; nothing changes by it.
@@ -368,14 +377,13 @@ fn the_default_document_is_what_the_code_does_without_one() {
                     )
                 }
                 "enforce-s3-encryption" => {
-                    let environment = enforce_s3_encryption::Environment::read(reader).unwrap();
                     format!(
                         "{:?}",
-                        enforce_s3_encryption::Settings::read(&environment, document).unwrap()
+                        enforce_s3_encryption::Settings::read(&role(), document).unwrap()
                     )
                 }
                 _ => {
-                    let environment = revoke_permissions::Environment::read(reader).unwrap();
+                    let environment = revoke_permissions::Environment::read(reader, role()).unwrap();
                     format!(
                         "{:?}",
                         revoke_permissions::Settings::read(&environment, document, now()).unwrap()
@@ -448,10 +456,66 @@ fn the_roles_allow_what_the_code_calls_and_nothing_else() {
             "what AWS manages, AWS widens"
         );
         let policies = role["Policies"].as_array().unwrap();
-        assert_eq!(policies.len(), 1);
         let statements = &policies[0]["PolicyDocument"]["Statement"];
         let needed = sorted(function.actions.iter().chain(&OWN));
         assert_eq!(allowed(statements, function.anywhere), needed, "{}", function.name);
+    }
+}
+
+/// What a function may do in a member account is what it may do at home, on that account's own resources; and its role there
+/// is for it alone.
+#[test]
+fn the_roles_in_member_accounts_allow_what_those_at_home_do() {
+    let template = common::yaml("stacks/member-role.yaml");
+    let resources = template["Resources"].as_object().unwrap();
+    assert_eq!(resources.len(), IN_MEMBERS.len());
+    for function in IN_MEMBERS {
+        let logical = format!("{}Role", logical(function));
+        let (home, member) = (properties(&logical), &resources[&logical]["Properties"]);
+        let of_resources = |role: &Value| -> Vec<Value> {
+            let statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+                .as_array()
+                .unwrap()
+                .clone();
+            let is_its_own = |statement: &Value| ["Receive", "Log"].contains(&statement["Sid"].as_str().unwrap());
+            statements
+                .into_iter()
+                .filter(|statement| !is_its_own(statement))
+                .collect()
+        };
+        let here = Value::from(of_resources(&home)).to_string();
+        let here = here
+            .replace("${AWS::StackName}", "securecart-remediation")
+            .replace(r#"{"Ref":"CommonPolicy"},"#, "");
+        assert_eq!(Value::from(of_resources(member)).to_string(), here, "{function}");
+
+        let trust = member["AssumeRolePolicyDocument"]["Statement"].as_array().unwrap();
+        assert_eq!(trust.len(), 1);
+        assert_eq!(
+            trust[0]["Condition"]["StringEquals"]["sts:ExternalId"]["Ref"],
+            "ExternalId"
+        );
+        let caller = trust[0]["Condition"]["ArnLike"]["aws:PrincipalArn"]["Fn::Sub"]
+            .as_str()
+            .unwrap();
+        assert!(
+            caller.ends_with(&format!("role/${{HomeStack}}/*-{logical}-*")),
+            "{caller}"
+        );
+
+        let path = format!("{}{}", text(&member["Path"]), text(&member["RoleName"]));
+        let assumed = &home["Policies"][1]["Fn::If"][1]["PolicyDocument"]["Statement"];
+        assert_eq!(assumed.as_array().map(Vec::len), Some(1));
+        assert_eq!(assumed[0]["Action"], "sts:AssumeRole");
+        assert!(
+            text(&assumed[0]["Resource"]["Fn::Sub"]).ends_with(&format!(":role{path}")),
+            "{assumed}"
+        );
+        assert_eq!(
+            assumed[0]["Condition"]["StringEquals"]["aws:ResourceAccount"]["Ref"],
+            "MemberAccounts"
+        );
+        assert_eq!(format!("/{}", environment(function)["MEMBER_ROLE"]), path);
     }
 }
 

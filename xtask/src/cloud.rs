@@ -30,7 +30,6 @@ pub fn hold() -> Result<()> {
         .collect();
     lines.push(format!("SETTINGS_PARAMETER={}", stage.output("SettingsParameter")?));
     lines.push(format!("OWN_ROLE_ARN=arn:aws:iam::{}:role/local", local_cloud::ACCOUNT));
-    lines.push(format!("ACCOUNT_ID={}", local_cloud::ACCOUNT));
     lines.push(format!("LEDGER_TABLE={}", stage.output("LedgerTableName")?));
     lines.push(format!("BLOCK_IPV4_SETS={}", stage.output("RegionalIPv4SetRef")?));
     lines.push(format!("BLOCK_IPV6_SETS={}", stage.output("RegionalIPv6SetRef")?));

@@ -60,6 +60,8 @@ const UPDATE_EVERY: Duration = Duration::from_millis(1_100);
 
 impl<W: IpSets> Remediation for BlockIp<W> {
     const NAME: &'static str = "block-ip";
+    /// An attacker of one account is blocked for all that share this web ACL.
+    const SERVES_ALL_ACCOUNTS: bool = true;
 
     type Target = Attacker;
     type Scope = IpSet;

@@ -5,7 +5,7 @@ use remediation::clock::Timestamp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws, reader| {
+    remediation_aws::run(|aws, _, reader| {
         let environment = Environment::read(reader)?;
         let waf = Waf::new(aws);
         Ok(move |document: &_, _: Timestamp| {

@@ -4,7 +4,6 @@ use std::str::FromStr;
 
 use remediation::{
     engine::Policy,
-    ids::AccountId,
     settings::{Document, Hours, InvalidSettings, Net, Section, SettingsReader, list},
 };
 use schemars::JsonSchema;
@@ -19,8 +18,6 @@ use crate::{
 /// What the deployment sets.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The account that the IP sets are in.
-    pub account: AccountId,
     /// The IP sets; at least one.
     pub sets: Vec<IpSet>,
 }
@@ -31,14 +28,13 @@ impl Environment {
     /// # Errors
     /// All that is missing or wrong, each by its name.
     pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
         let v4 = reader.or_default("BLOCK_IPV4_SETS", |text| list(text, IpSetRef::from_str));
         let v6 = reader.or_default("BLOCK_IPV6_SETS", |text| list(text, IpSetRef::from_str));
         let sets = v4.zip(v6).map(|(v4, v6)| sets(v4, v6));
         if sets.as_ref().is_some_and(Vec::is_empty) {
             reader.reject("BLOCK_IPV4_SETS", &"names no IP set, and neither does BLOCK_IPV6_SETS");
         }
-        reader.finish(account.zip(sets).map(|(account, sets)| Self { account, sets }))
+        reader.finish(sets.map(|sets| Self { sets }))
     }
 }
 
@@ -138,14 +134,10 @@ impl Settings {
     /// # Errors
     /// All settings of this function that are wrong, each by its path.
     pub fn read(environment: &Environment, document: &Document) -> Result<Self, InvalidSettings> {
-        let (policy, own) = Policy::read::<Own>(document, "block-ip", environment.account.clone())?;
+        let (policy, own) = Policy::read::<Own>(document, "block-ip")?;
         let nets = |nets: Vec<Net>| nets.into_iter().map(|Net(net)| net).collect();
         Ok(Self {
-            // An attacker of one account is blocked for all that share this web ACL.
-            policy: Policy {
-                any_account: true,
-                ..policy
-            },
+            policy,
             sets: environment.sets.clone(),
             guard: Guard::new(nets(own.allow_list), nets(own.protected_ranges)),
             terms: own.block_hours.terms(),
@@ -168,23 +160,22 @@ mod tests {
 
     #[test]
     fn what_the_deployment_sets_is_read_and_named_where_it_is_wrong() {
-        let account = ("ACCOUNT_ID", "111122223333");
-        let sets = environment(&[account, ("BLOCK_IPV4_SETS", "a|1|REGIONAL,b|2|CLOUDFRONT")]);
+        let sets = environment(&[("BLOCK_IPV4_SETS", "a|1|REGIONAL,b|2|CLOUDFRONT")]);
         assert_eq!(sets.unwrap().sets.len(), 2);
         let wrong = environment(&[("BLOCK_IPV4_SETS", "a|1")]).unwrap_err();
-        assert_eq!(names(wrong), ["ACCOUNT_ID", "BLOCK_IPV4_SETS"]);
-        assert_eq!(names(environment(&[account]).unwrap_err()), ["BLOCK_IPV4_SETS"]);
+        assert_eq!(names(wrong), ["BLOCK_IPV4_SETS"]);
+        assert_eq!(names(environment(&[]).unwrap_err()), ["BLOCK_IPV4_SETS"]);
     }
 
     #[test]
     fn what_the_operator_sets_is_read_and_named_where_it_is_wrong() {
-        let environment = environment(&[("ACCOUNT_ID", "111122223333"), ("BLOCK_IPV4_SETS", "a|1|REGIONAL")]).unwrap();
+        let environment = environment(&[("BLOCK_IPV4_SETS", "a|1|REGIONAL")]).unwrap();
         let read = |own: &str| {
             let document = format!(r#"{{"functions": {{"block-ip": {own}}}}}"#);
             Settings::read(&environment, &Document::parse(&document).unwrap())
         };
         let default = read("{}").unwrap();
-        assert_eq!((default.terms, default.policy.any_account), (Terms::default(), true));
+        assert_eq!(default.terms, Terms::default());
         let set =
             read(r#"{"blockHours": {"low": 1, "critical": 700}, "allowList": ["203.0.113.0/24", "2001:db8::1"]}"#);
         let terms = set.unwrap().terms;

@@ -209,6 +209,7 @@ async fn run(ops: Vec<Op>) {
                 // An address that the ledger still holds cannot be told from one that a person adds as well: nobody
                 // adds it twice.
                 let ours = ScopeKey {
+                    account: support::ACCOUNT,
                     remediation: "block-ip",
                     scope: V4,
                 };

@@ -29,7 +29,7 @@ use remediation::{
     outcome::Outcome,
 };
 use serde_json::{Value, json};
-use support::{ACTOR, Instance, World, attack, deliver};
+use support::{ACCOUNT, Instance, World, attack, deliver};
 
 fn told(summary: &Summary) -> Vec<String> {
     let code = |outcome: &Outcome| {
@@ -257,7 +257,10 @@ async fn an_approval_expires_and_says_who_gave_it() {
         .find(|stored| stored.id == record)
         .unwrap();
     let word = stored.approved.unwrap();
-    assert_eq!((word.by.as_str(), stored.actor.as_str()), ("ann@example.com", ACTOR));
+    assert_eq!(
+        (word.by.as_str(), stored.actor.as_str()),
+        ("ann@example.com", testkit::role(ACCOUNT).as_str())
+    );
     assert!(word.at <= stored.updated_at && stored.image.is_some());
     let undone = careful.undo(&record, "ben", world.deadline()).await.unwrap();
     assert_eq!(count(&told(&undone), "Undone"), 1);

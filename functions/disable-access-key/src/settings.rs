@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use remediation::{
     engine::Policy,
-    ids::{AccountId, PrincipalName},
+    ids::PrincipalName,
     settings::{Days, Document, InvalidSettings, Section, SettingsReader, list},
 };
 use schemars::JsonSchema;
@@ -15,8 +15,6 @@ use crate::credentials::Limits;
 /// What the deployment sets.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The account that is acted in.
-    pub account: AccountId,
     /// The roles of the application, as `role/NAME`; never touched.
     pub own_roles: Vec<Named>,
 }
@@ -27,13 +25,8 @@ impl Environment {
     /// # Errors
     /// All that is missing or wrong, each by its name.
     pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
         let own_roles = reader.or_default("OWN_ROLES", |text| list(text, |name| Named::try_from(name.to_owned())));
-        reader.finish(
-            account
-                .zip(own_roles)
-                .map(|(account, own_roles)| Self { account, own_roles }),
-        )
+        reader.finish(own_roles.map(|own_roles| Self { own_roles }))
     }
 }
 
@@ -120,7 +113,7 @@ impl Settings {
     /// # Errors
     /// All settings of this function that are wrong, each by its path.
     pub fn read(environment: &Environment, document: &Document) -> Result<Self, InvalidSettings> {
-        let (policy, own) = Policy::read::<Own>(document, "disable-access-key", environment.account.clone())?;
+        let (policy, own) = Policy::read::<Own>(document, "disable-access-key")?;
         let protected = own
             .protected_principals
             .into_iter()
@@ -145,10 +138,7 @@ mod tests {
     use super::*;
 
     fn read(own: &str) -> Result<Settings, InvalidSettings> {
-        let values = [
-            ("ACCOUNT_ID", "111122223333"),
-            ("OWN_ROLES", "role/stack-DisableAccessKeyRole-1ABC"),
-        ];
+        let values = [("OWN_ROLES", "role/stack-DisableAccessKeyRole-1ABC")];
         let values = values.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment::read(SettingsReader::new(values)).unwrap();
         let document = format!(r#"{{"functions": {{"disable-access-key": {own}}}}}"#);
@@ -198,6 +188,6 @@ mod tests {
         );
         let wrong = Environment::read(SettingsReader::new([("OWN_ROLES".to_owned(), "stack".to_owned())])).unwrap_err();
         let names: Vec<_> = wrong.0.iter().map(|wrong| wrong.name.as_str()).collect();
-        assert_eq!(names, ["ACCOUNT_ID", "OWN_ROLES"]);
+        assert_eq!(names, ["OWN_ROLES"]);
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use disable_access_key::POLICY;
-use remediation::{clock::Clock, ids::RecordId, ledger::Status, outcome::Outcome};
+use remediation::{clock::Clock, engine::Engine, ids::RecordId, ledger::Status, outcome::Outcome};
 use serde_json::json;
 use support::{Used, World, config, control, deliver, health, told};
 use testkit::Fault;
@@ -621,7 +621,10 @@ async fn dry_run_protection_other_accounts_and_samples_touch_nothing() {
     }
 
     world.iam.calls();
-    let elsewhere = world.instance_in(&[("ACCOUNT_ID", "444455556666")]);
+    let elsewhere = Engine {
+        actor: testkit::role("444455556666"),
+        ..world.instance()
+    };
     let (outcomes, _) = deliver(&elsewhere, &world, &event).await;
     assert!(
         outcomes.iter().all(|told| told.ends_with("Declined other-account")),

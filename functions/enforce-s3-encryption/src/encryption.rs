@@ -5,7 +5,7 @@ use std::fmt;
 use remediation::{
     Ask, Request,
     clock::Timestamp,
-    ids::BucketName,
+    ids::{AccountId, BucketName},
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step},
@@ -109,7 +109,7 @@ const LOG_DELIVERY: &str = "http://acs.amazonaws.com/groups/s3/LogDelivery";
 /// What the decision rests on.
 pub(crate) struct Situation<'a> {
     pub now: Timestamp,
-    pub account: &'a str,
+    pub account: &'a AccountId,
     pub chosen: &'a DefaultEncryption,
     pub bucket: &'a BucketName,
     /// `None`: the bucket is gone.
@@ -240,7 +240,7 @@ impl Situation<'_> {
         let outsiders = match surroundings
             .policy
             .as_deref()
-            .map(|policy| outsiders(policy, self.account))
+            .map(|policy| outsiders(policy, self.account.as_str()))
         {
             None => Vec::new(),
             Some(Ok(outsiders)) => outsiders,
@@ -268,12 +268,12 @@ impl Situation<'_> {
             }
             DefaultEncryption::Aes256 => return Ok(sse_s3),
             DefaultEncryption::AwsManaged => None,
-            DefaultEncryption::Keys(keys) => match keys.get(&state.region) {
+            keys @ DefaultEncryption::Keys(_) => match keys.key(self.account, &state.region) {
                 Some(arn) => Some(arn),
                 None => {
                     let text = format!(
-                        "{bucket} is in {}, for which the settings give no key; S3 takes only keys of the same Region",
-                        state.region
+                        "{bucket} is in {}, for which the settings give no key of account {}; S3 takes only keys of the same Region",
+                        state.region, self.account
                     );
                     return Err(for_a_person("no-key-for-region", text));
                 }
@@ -316,7 +316,7 @@ impl Situation<'_> {
         }
         Ok(Encryption {
             algorithm: KMS.to_owned(),
-            key: key.cloned(),
+            key: key.map(str::to_owned),
             bucket_key: true,
             blocked,
         })

@@ -18,7 +18,7 @@ pub use buckets::{Buckets, Write};
 pub use claim::claim;
 pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
 pub use sdk::AwsBuckets;
-pub use settings::{DefaultEncryption, Environment, Own, Protected, Settings};
+pub use settings::{DefaultEncryption, Own, Protected, Settings};
 pub use tls::{Governed, Merged, Merging, merge};
 
 use std::time::Duration;
@@ -127,9 +127,7 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
             (Scope::Policy(bucket), State::Policy(policy)) => {
                 let situation = tls::Situation {
                     now: view.now,
-                    account: self.settings.account.as_str(),
-                    partition: &self.settings.partition,
-                    own_role: self.settings.own_role.as_deref(),
+                    role: &self.settings.role,
                     bucket,
                     state: policy.as_ref(),
                     standing: view.standing,
@@ -143,7 +141,7 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
                 };
                 let situation = encryption::Situation {
                     now: view.now,
-                    account: self.settings.account.as_str(),
+                    account: self.settings.role.account(),
                     chosen: &self.settings.encryption,
                     bucket,
                     state,
@@ -208,12 +206,9 @@ impl<B: Buckets> EnforceS3Encryption<B> {
             }));
         }
         let key = async {
-            match &self.settings.encryption {
-                DefaultEncryption::Keys(keys) => match keys.get(&region) {
-                    Some(arn) => self.buckets.key(arn, &region).await,
-                    None => Ok(None),
-                },
-                _ => Ok(None),
+            match self.settings.encryption.key(self.settings.role.account(), &region) {
+                Some(arn) => self.buckets.key(arn, &region).await,
+                None => Ok(None),
             }
         };
         let (policy, grantees, key) = try_join3(

@@ -1,15 +1,14 @@
 //! The Lambda binary of `enforce-s3-encryption`.
 
-use enforce_s3_encryption::{AwsBuckets, EnforceS3Encryption, Environment, Settings};
+use enforce_s3_encryption::{AwsBuckets, EnforceS3Encryption, Settings};
 use remediation::clock::Timestamp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws, reader| {
-        let environment = Environment::read(reader)?;
-        let buckets = AwsBuckets::new(aws, environment.account.clone());
+    remediation_aws::run(|aws, role, _| {
+        let (role, buckets) = (role.clone(), AwsBuckets::new(aws, role.account().clone()));
         Ok(move |document: &_, _: Timestamp| {
-            let settings = Settings::read(&environment, document)?;
+            let settings = Settings::read(&role, document)?;
             let policy = settings.policy.clone();
             Ok((EnforceS3Encryption::new(buckets.clone(), settings), policy))
         })

@@ -4,43 +4,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use remediation::{
     engine::Policy,
-    ids::{AccountId, BucketName},
-    settings::{Document, InvalidSetting, InvalidSettings, Section, SettingsReader},
+    ids::{AccountId, BucketName, RoleArn},
+    settings::{Document, InvalidSettings, Section},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
-
-/// What the deployment sets.
-#[derive(Debug, Clone)]
-pub struct Environment {
-    /// The account that owns the buckets.
-    pub account: AccountId,
-    /// The partition of ARNs.
-    pub partition: String,
-    /// The function's own role.
-    pub own_role: Option<String>,
-}
-
-impl Environment {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// All that is missing or wrong, each by its name.
-    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
-        let partition = reader.or_default("PARTITION", |text| partition(text).map(Some));
-        let own_role = reader.or_default("OWN_ROLE_ARN", |text| role(text).map(Some));
-        let environment = (|| {
-            Some(Self {
-                account: account?,
-                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
-                own_role: own_role?,
-            })
-        })();
-        reader.finish(environment)
-    }
-}
 
 /// What a bucket without SSE-KMS gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,8 +19,20 @@ pub enum DefaultEncryption {
     AwsManaged,
     /// SSE-S3.
     Aes256,
-    /// SSE-KMS with these keys, by their Region: S3 takes only keys of the bucket's.
-    Keys(BTreeMap<String, String>),
+    /// SSE-KMS with these keys, by account and Region: S3 takes only keys of the bucket's Region, and the policy of another
+    /// account's key cannot be read.
+    Keys(BTreeMap<(AccountId, String), String>),
+}
+
+impl DefaultEncryption {
+    /// The ARN of the key for the buckets of an account and Region, if it is one of several.
+    #[must_use]
+    pub fn key(&self, account: &AccountId, region: &str) -> Option<&str> {
+        match self {
+            Self::Keys(keys) => keys.get(&(account.clone(), region.to_owned())).map(String::as_str),
+            Self::AwsManaged | Self::Aes256 => None,
+        }
+    }
 }
 
 /// Buckets that are never touched: a name, or how names begin.
@@ -77,7 +58,7 @@ impl Protected {
 #[schemars(inline)]
 pub struct Own {
     /// What buckets without SSE-KMS get: `aws/s3` is the key that AWS manages, which no other account can use; `AES256` is
-    /// SSE-S3; else the ARNs of your KMS keys, one for each Region.
+    /// SSE-S3; else the ARNs of your KMS keys, one for each account and Region.
     pub default_encryption: DefaultEncryption,
     /// Buckets that are never touched, such as a website. A `*` at the end stands for the rest of the name.
     pub protected_buckets: Vec<Protected>,
@@ -90,57 +71,28 @@ impl Section for Own {}
 pub struct Settings {
     /// What is allowed.
     pub policy: Policy,
-    /// The account that owns the buckets.
-    pub account: AccountId,
-    /// The partition of ARNs.
-    pub partition: String,
+    /// As whom the function acts; of the account that owns the buckets.
+    pub role: RoleArn,
     /// What buckets are encrypted with.
     pub encryption: DefaultEncryption,
     /// Buckets that are never touched.
     pub protected: Vec<Protected>,
-    /// The function's own role.
-    pub own_role: Option<String>,
 }
 
 impl Settings {
-    /// Reads the operator's document.
+    /// Reads the operator's document. `role`: as whom the function acts.
     ///
     /// # Errors
     /// All settings of this function that are wrong, each by its path.
-    pub fn read(environment: &Environment, document: &Document) -> Result<Self, InvalidSettings> {
-        let account = environment.account.clone();
-        let (policy, own) = Policy::read::<Own>(document, "enforce-s3-encryption", account.clone())?;
-        if let DefaultEncryption::Keys(keys) = &own.default_encryption
-            && let Some(foreign) = keys
-                .values()
-                .find(|arn| arn.split(':').nth(4) != Some(account.as_str()))
-        {
-            return Err(InvalidSettings(vec![InvalidSetting {
-                name: "functions.enforce-s3-encryption.defaultEncryption".to_owned(),
-                problem: format!("{foreign} belongs to another account, whose key policy cannot be read from here"),
-            }]));
-        }
+    pub fn read(role: &RoleArn, document: &Document) -> Result<Self, InvalidSettings> {
+        let (policy, own) = Policy::read::<Own>(document, "enforce-s3-encryption")?;
         Ok(Self {
             policy,
-            account,
-            partition: environment.partition.clone(),
+            role: role.clone(),
             encryption: own.default_encryption,
             protected: own.protected_buckets,
-            own_role: environment.own_role.clone(),
         })
     }
-}
-
-fn partition(text: &str) -> Result<String, &'static str> {
-    let is_valid = text == "aws" || text.strip_prefix("aws-").is_some_and(|rest| !rest.is_empty());
-    is_valid
-        .then(|| text.to_owned())
-        .ok_or("expected a partition, such as aws or aws-cn")
-}
-
-fn role(text: &str) -> Result<String, &'static str> {
-    let is_valid = text.starts_with("arn:") && text.contains(":role/");
-    is_valid.then(|| text.to_owned()).ok_or("expected the ARN of a role")
 }
 
 impl TryFrom<String> for Protected {
@@ -174,9 +126,10 @@ impl<'de> Deserialize<'de> for DefaultEncryption {
         };
         let mut keys = BTreeMap::new();
         for arn in arns {
-            let (region, arn) = key(arn).map_err(D::Error::custom)?;
-            if let Some(first) = keys.insert(region.clone(), arn.clone()) {
-                return Err(D::Error::custom(format_args!("{first} and {arn} are both in {region}")));
+            let place = place(arn).map_err(D::Error::custom)?;
+            if let Some(first) = keys.insert(place, arn.to_owned()) {
+                let text = format_args!("{first} and {arn} are of the same account and Region");
+                return Err(D::Error::custom(text));
             }
         }
         Ok(Self::Keys(keys))
@@ -206,15 +159,15 @@ const NO_ENCRYPTION: &str = "expected aws/s3, AES256, or the ARNs of KMS keys, a
                              bare id means the key of whoever uploads";
 
 /// Only whole ARNs: an alias or a bare id means the key of whoever uploads.
-fn key(text: &str) -> Result<(String, String), &'static str> {
+/// Account and Region of a key.
+fn place(text: &str) -> Result<(AccountId, String), &'static str> {
     let parts: Vec<&str> = text.split(':').collect();
     match parts.as_slice() {
         ["arn", _, "kms", region, account, key]
-            if !region.is_empty()
-                && AccountId::parse(account).is_ok()
-                && key.strip_prefix("key/").is_some_and(|id| !id.is_empty()) =>
+            if !region.is_empty() && key.strip_prefix("key/").is_some_and(|id| !id.is_empty()) =>
         {
-            Ok(((*region).to_owned(), text.to_owned()))
+            let account = AccountId::parse(account).map_err(|_| NO_ENCRYPTION)?;
+            Ok((account, (*region).to_owned()))
         }
         _ => Err(NO_ENCRYPTION),
     }
@@ -224,15 +177,10 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
 mod tests {
     use super::*;
 
-    fn environment(values: &[(&str, &str)]) -> Result<Environment, InvalidSettings> {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Environment::read(SettingsReader::new(values.iter().map(own)))
-    }
-
     fn read(own: &str) -> Result<Settings, InvalidSettings> {
-        let environment = environment(&[("ACCOUNT_ID", "111122223333")]).unwrap();
+        let role = RoleArn::parse("arn:aws:iam::111122223333:role/own").unwrap();
         let document = format!(r#"{{"functions": {{"enforce-s3-encryption": {own}}}}}"#);
-        Settings::read(&environment, &Document::parse(&document).unwrap())
+        Settings::read(&role, &Document::parse(&document).unwrap())
     }
 
     fn names(wrong: InvalidSettings) -> Vec<String> {
@@ -242,24 +190,21 @@ mod tests {
     #[test]
     fn what_is_set_is_read() {
         let settings = read(
-            r#"{"defaultEncryption": ["arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/mrk-b"],
+            r#"{"defaultEncryption": ["arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:us-east-1:111122223333:key/mrk-b", "arn:aws:kms:us-east-1:444455556666:key/c"],
                 "protectedBuckets": ["website", "legacy-*"]}"#,
         )
         .unwrap();
-        let DefaultEncryption::Keys(keys) = &settings.encryption else {
-            panic!("{settings:?}")
-        };
-        assert_eq!(keys.keys().collect::<Vec<_>>(), ["eu-west-1", "us-east-1"]);
+        let key = |account, region| settings.encryption.key(&AccountId::new(account), region);
+        assert!(key("111122223333", "us-east-1").unwrap().ends_with("mrk-b"));
+        assert!(key("444455556666", "us-east-1").unwrap().ends_with("key/c"));
+        assert_eq!(key("444455556666", "eu-west-1"), None);
         let covers = |name: &str| {
             let mut protected = settings.protected.iter();
             protected.any(|protected| protected.covers(&BucketName::parse(name).unwrap()))
         };
         assert!(covers("website") && covers("legacy-logs") && !covers("website-2") && !covers("legacy"));
         let least = read("{}").unwrap();
-        assert_eq!(
-            (least.encryption, least.partition.as_str()),
-            (DefaultEncryption::AwsManaged, "aws")
-        );
+        assert_eq!(least.encryption, DefaultEncryption::AwsManaged);
         assert_eq!(
             read(r#"{"defaultEncryption": "AES256"}"#).unwrap().encryption,
             DefaultEncryption::Aes256
@@ -274,11 +219,8 @@ mod tests {
             names(wrong),
             [format!("{at}.defaultEncryption"), format!("{at}.protectedBuckets[1]")]
         );
-        let wrong = environment(&[("PARTITION", "azure"), ("OWN_ROLE_ARN", "role/x")]).unwrap_err();
-        assert_eq!(names(wrong), ["ACCOUNT_ID", "PARTITION", "OWN_ROLE_ARN"]);
         for keys in [
             r#"["arn:aws:kms:eu-west-1:111122223333:key/a", "arn:aws:kms:eu-west-1:111122223333:key/b"]"#,
-            r#""arn:aws:kms:eu-west-1:444455556666:key/a""#,
             r#""arn:aws:kms:eu-west-1:111122223333:alias/a""#,
             "[]",
             "7",

@@ -3,7 +3,7 @@
 use remediation::{
     Ask, Request,
     clock::Timestamp,
-    ids::BucketName,
+    ids::{BucketName, RoleArn},
     ledger::{Phase, Standing},
     outcome::Reason,
     plan::{Decision, Plan, Step},
@@ -53,10 +53,8 @@ pub struct Governed {
 /// What the decision rests on.
 pub(crate) struct Situation<'a> {
     pub now: Timestamp,
-    pub account: &'a str,
-    pub partition: &'a str,
-    /// The function's own role, to see whether a policy would lock it out.
-    pub own_role: Option<&'a str>,
+    /// As whom the function acts, to see whether a policy would lock it out.
+    pub role: &'a RoleArn,
     pub bucket: &'a BucketName,
     /// `None`: the bucket is gone.
     pub state: Option<&'a Governed>,
@@ -96,7 +94,7 @@ impl Situation<'_> {
             return Decision::decline("no-such-bucket", format!("there is no bucket {bucket} any more"));
         };
         let policy = policy.as_deref();
-        let merged = match merge(policy, bucket, self.partition) {
+        let merged = match merge(policy, bucket, self.role.partition()) {
             Ok(Merged::Present) => {
                 return Decision::InPlace(Reason::new(
                     "tls-only",
@@ -145,13 +143,13 @@ impl Situation<'_> {
     /// A statement that denies us, unconditionally, to write the policy. A condition is S3's to judge.
     fn lock_out(&self, policy: &str) -> Option<String> {
         let document = Document::parse(policy).ok()?;
-        let bucket_arn = arn(self.bucket, self.partition);
-        let is_own_role = |principal: &Principal| Some(principal.name()) == self.own_role;
+        let bucket_arn = arn(self.bucket, self.role.partition());
+        let is_own_role = |principal: &Principal| principal.name() == self.role.as_str();
         let is_us = |principal: &Principal| match principal {
             Principal::Anyone => true,
             Principal::Aws { account, text } => {
-                let is_ours = account.as_deref() == Some(self.account);
-                is_own_role(principal) || (is_ours && (text.ends_with(":root") || text == self.account))
+                let is_ours = account.as_deref() == Some(self.role.account().as_str());
+                is_own_role(principal) || (is_ours && (text.ends_with(":root") || text == self.role.account().as_str()))
             }
             Principal::Service(_) | Principal::Other(..) => false,
         };

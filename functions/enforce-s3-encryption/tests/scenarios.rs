@@ -552,7 +552,7 @@ async fn what_is_gone_protected_elsewhere_or_no_bucket_is_declined() {
     ] {
         assert_eq!(deliver(&instance, &world, &event).await.0, [expected], "{event}");
     }
-    let elsewhere = world.instance_in(&[("ACCOUNT_ID", "444455556666")]);
+    let elsewhere = world.instance_as("arn:aws:iam::444455556666:role/own");
     assert_eq!(
         deliver(&elsewhere, &world, &control("S3.17", "f", "website")).await.0,
         ["Declined other-account"]
@@ -585,7 +585,7 @@ async fn dry_run_writes_nothing_and_approval_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_bucket_arn_of_any_partition_works() {
     let world = World::with("orders", Bucket::default());
-    let instance = world.instance_in(&[("PARTITION", "aws-cn")]);
+    let instance = world.instance_as("arn:aws-cn:iam::111122223333:role/own");
     let mut event = control("S3.5", "a", "orders");
     event["detail"]["findings"][0]["Resources"][0]["Id"] = json!("arn:aws-cn:s3:::orders");
     assert_eq!(deliver(&instance, &world, &event).await.0, ["Remediated tls-only"]);
@@ -711,7 +711,7 @@ async fn encryption_set_between_look_and_write_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_locked_out_is_known_as_far_as_the_settings_tell() {
+async fn who_would_be_locked_out_is_known() {
     let denies = |principal: &str, resource: &str| {
         policy(&format!(
             r#"{{"Effect":"Deny",{principal},"Action":"s3:*","Resource":"{resource}"}}"#
@@ -719,16 +719,20 @@ async fn who_is_locked_out_is_known_as_far_as_the_settings_tell() {
     };
     let bucket = "arn:aws:s3:::orders";
     for (bucket, own_role, expected) in [
-        (denies(r#""Principal":"*""#, bucket), "", "Escalated locked-out"),
+        (
+            denies(r#""Principal":"*""#, bucket),
+            "arn:aws:iam::111122223333:role/another",
+            "Escalated locked-out",
+        ),
         (
             denies(r#""Principal":{"AWS":"arn:aws:iam::111122223333:root"}"#, bucket),
-            "",
+            "arn:aws:iam::111122223333:role/another",
             "Escalated locked-out",
         ),
         // Whoever `NotPrincipal` excepts may not be us.
         (
             denies(r#""NotPrincipal":{"AWS":"arn:aws:iam::111122223333:role/own"}"#, bucket),
-            "",
+            "arn:aws:iam::111122223333:role/another",
             "Escalated locked-out",
         ),
         // The account's name alone excepts its root user, and none of its roles.
@@ -745,7 +749,7 @@ async fn who_is_locked_out_is_known_as_far_as_the_settings_tell() {
         ),
     ] {
         let world = World::with("orders", bucket.clone());
-        let instance = world.instance_in(&[("OWN_ROLE_ARN", own_role)]);
+        let instance = world.instance_as(own_role);
         assert_eq!(
             deliver(&instance, &world, &control("S3.5", "a", "orders")).await.0,
             [expected],

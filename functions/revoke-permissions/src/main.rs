@@ -5,9 +5,9 @@ use revoke_permissions::{Aws, Environment, RevokePermissions, Settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws, reader| {
-        let environment = Environment::read(reader)?;
-        let policies = Aws::new(aws, environment.account.clone());
+    remediation_aws::run(|aws, role, reader| {
+        let environment = Environment::read(reader, role.clone())?;
+        let policies = Aws::new(aws, role.account().clone());
         Ok(move |document: &_, now: Timestamp| {
             let settings = Settings::read(&environment, document, now)?;
             let policy = settings.policy.clone();

@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Aws {
     iam: Client,
-    analyzer: remediation_aws::Aws,
+    aws: remediation_aws::Aws,
     buckets: BucketPolicies,
     /// The account, and since when it was read: whoever asks while it is read for somebody else waits for the next reading, and
     /// shares it. The policies of one batch are looked at together, and nobody sees what was before the question.
@@ -53,7 +53,7 @@ impl Aws {
         Self {
             iam: Client::new(&aws.paced()),
             buckets: BucketPolicies::new(aws, account),
-            analyzer: aws.clone(),
+            aws: aws.clone(),
             account: Arc::default(),
         }
     }
@@ -473,8 +473,15 @@ impl Policies for Aws {
     async fn recommendation(&self, analysis: &Analysis) -> Result<Recommendation, Failure> {
         const GET: &str = "access-analyzer:GetFindingRecommendation";
         const GENERATE: &str = "access-analyzer:GenerateFindingRecommendation";
-        let region = analysis.analyzer.split(':').nth(3).unwrap_or_default().to_owned();
-        let client = aws_sdk_accessanalyzer::Client::new(&self.analyzer.paced_in(region));
+        let mut parts = analysis.analyzer.split(':').skip(3);
+        let (region, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        // An organisation's analyzer belongs to the account that looks after all others.
+        let config = if account == self.buckets.owner().as_str() {
+            self.aws.paced_in(region.to_owned())
+        } else {
+            self.aws.paced_at_home_in(region.to_owned())
+        };
+        let client = aws_sdk_accessanalyzer::Client::new(&config);
         let in_progress = || {
             Failure::new(
                 Class::Transient,

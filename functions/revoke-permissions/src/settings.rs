@@ -1,14 +1,12 @@
 //! The function's settings: what the deployment sets in the environment, and what the operator does in the document.
 
-use std::convert::Infallible;
-
 use chrono::TimeDelta;
 use remediation::{
     clock::Timestamp,
     engine::Policy,
-    ids::AccountId,
+    ids::{AccountId, RoleArn},
     policy::matches,
-    settings::{Document, InvalidSettings, Section, SettingsReader, list},
+    settings::{Document, Exemption, InvalidSettings, Section, SettingsReader, list},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de::Error};
@@ -19,31 +17,20 @@ use crate::{account::Holder, identity::PolicyArn, trim::FullAccess};
 /// What the deployment sets.
 #[derive(Debug, Clone)]
 pub struct Environment {
-    /// The account that is acted in.
-    pub account: AccountId,
-    /// `aws`, or `aws-cn`, or `aws-us-gov`.
-    pub partition: String,
+    /// As whom the function acts.
+    pub role: RoleArn,
     /// The roles of the application, which are left as they are.
     pub own_roles: Vec<Protected>,
 }
 
 impl Environment {
-    /// Reads it.
+    /// Reads it. `role`: as whom the function acts.
     ///
     /// # Errors
     /// All that is missing or wrong, each by its name.
-    pub fn read(mut reader: SettingsReader) -> Result<Self, InvalidSettings> {
-        let account = reader.required("ACCOUNT_ID", AccountId::parse);
-        let partition = reader.or_default("PARTITION", |text| Ok::<_, Infallible>(Some(text.to_owned())));
+    pub fn read(mut reader: SettingsReader, role: RoleArn) -> Result<Self, InvalidSettings> {
         let own_roles = reader.or_default("OWN_ROLES", |text| list(text, Protected::parse));
-        let environment = (|| {
-            Some(Self {
-                account: account?,
-                partition: partition?.unwrap_or_else(|| "aws".to_owned()),
-                own_roles: own_roles?,
-            })
-        })();
-        reader.finish(environment)
+        reader.finish(own_roles.map(|own_roles| Self { role, own_roles }))
     }
 }
 
@@ -156,10 +143,8 @@ fn tag(text: &str) -> Option<(String, Option<String>)> {
 pub struct Settings {
     /// What is allowed.
     pub policy: Policy,
-    /// The account.
-    pub account: AccountId,
-    /// `aws`, or `aws-cn`, or `aws-us-gov`.
-    pub partition: String,
+    /// As whom the function acts.
+    pub role: RoleArn,
     /// What never changes, and how far a change may reach.
     pub limits: Limits,
     /// The managed policies of `iam-policy-blacklisted-check`.
@@ -260,7 +245,7 @@ impl Limits {
 impl Settings {
     /// The ARN of the account's root, as services write the account.
     pub(crate) fn root(&self) -> String {
-        format!("arn:{}:iam::{}:root", self.partition, self.account)
+        format!("arn:{}:iam::{}:root", self.role.partition(), self.role.account())
     }
 
     /// Reads the operator's document. An exemption of a user, role or group that holds now protects also from a change that would
@@ -269,14 +254,14 @@ impl Settings {
     /// # Errors
     /// All settings of this function that are wrong, each by its path.
     pub fn read(environment: &Environment, document: &Document, now: Timestamp) -> Result<Self, InvalidSettings> {
-        let account = environment.account.clone();
-        let (policy, own) = Policy::read::<Own>(document, "revoke-permissions", account.clone())?;
+        let (policy, own) = Policy::read::<Own>(document, "revoke-permissions")?;
         let is_bearer = |resource: &str| {
             ["user/", "role/", "group/"]
                 .iter()
                 .any(|kind| resource.starts_with(kind))
         };
-        let exempted = policy.exemptions.iter().filter(|exemption| exemption.holds(now));
+        let holds = |exemption: &&Exemption| exemption.holds(environment.role.account(), now);
+        let exempted = policy.exemptions.iter().filter(holds);
         let exempted = exempted
             .filter(|exemption| is_bearer(&exemption.resource))
             .filter_map(|exemption| Protected::parse(&exemption.resource).ok());
@@ -287,8 +272,7 @@ impl Settings {
             .chain(own.protected)
             .chain(exempted);
         Ok(Self {
-            account,
-            partition: environment.partition.clone(),
+            role: environment.role.clone(),
             limits: Limits {
                 exempt: exempt.collect(),
                 exempt_tags: own.protected_tags.into_iter().map(|Tag(tag)| tag).collect(),

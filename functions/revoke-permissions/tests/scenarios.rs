@@ -1439,15 +1439,19 @@ async fn another_plan_than_the_one_that_was_shown_is_shown_again() {
 
 #[test]
 fn settings_name_everything_that_is_wrong() {
-    let environment =
-        |values: &[(&str, &str)]| Environment::read(SettingsReader::new(testkit::settings::environment(values)));
+    let environment = |values: &[(&str, &str)]| {
+        Environment::read(
+            SettingsReader::new(testkit::settings::environment(values)),
+            testkit::role(ACCOUNT),
+        )
+    };
     let names = |wrong: InvalidSettings| -> Vec<String> {
         let last = |name: &str| name.rsplit('.').next().unwrap().to_owned();
         wrong.0.iter().map(|wrong| last(&wrong.name)).collect()
     };
-    let wrong = environment(&[("ACCOUNT_ID", "1"), ("OWN_ROLES", "stack")]).unwrap_err();
-    assert_eq!(names(wrong), ["ACCOUNT_ID", "OWN_ROLES"]);
-    let environment = environment(&[("ACCOUNT_ID", ACCOUNT)]).unwrap();
+    let wrong = environment(&[("OWN_ROLES", "stack")]).unwrap_err();
+    assert_eq!(names(wrong), ["OWN_ROLES"]);
+    let environment = environment(&[]).unwrap();
     let read = |own: &Value| {
         let document = json!({ "functions": { "revoke-permissions": own } }).to_string();
         let now = World::new().clock.now();

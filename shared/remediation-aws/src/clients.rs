@@ -3,13 +3,20 @@
 use std::{borrow::Cow, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use remediation::{clock::Timestamp, failure::Failure, ids::RoleArn};
 
-use crate::calls::Calls;
+use crate::{
+    calls::Calls,
+    errors::{classify, unexpected},
+};
 
-/// The function's credentials, Region and endpoints.
+/// Credentials, Region and endpoints.
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    /// With the function's own credentials, where the others are of a role in a member account.
+    home: SdkConfig,
     calls: Calls,
 }
 
@@ -29,7 +36,52 @@ impl Aws {
             .http_client(calls.client())
             .load()
             .await;
-        Self { config, calls }
+        Self {
+            home: config.clone(),
+            config,
+            calls,
+        }
+    }
+
+    /// The same in the account of a role, and until when its credentials are good.
+    ///
+    /// # Errors
+    /// When STS does not give any.
+    pub(crate) async fn assume(
+        &self,
+        role: &RoleArn,
+        session: &str,
+        external_id: &str,
+    ) -> Result<(Self, Timestamp), Failure> {
+        const OPERATION: &str = "sts:AssumeRole";
+        let call = aws_sdk_sts::Client::new(&self.home).assume_role();
+        let call = call
+            .role_arn(role.as_str())
+            .external_id(external_id)
+            .role_session_name(session);
+        let answer = call.send().await.map_err(|error| {
+            let failure = classify(OPERATION, &error);
+            Failure {
+                message: format!("{role}: {}", failure.message),
+                ..failure
+            }
+        })?;
+        let given = answer
+            .credentials()
+            .ok_or_else(|| unexpected(OPERATION, "no credentials"))?;
+        let until = Timestamp::from_timestamp(given.expiration().secs(), 0);
+        let until = until.ok_or_else(|| unexpected(OPERATION, "no expiry"))?;
+        let (id, secret, token) = (given.access_key_id(), given.secret_access_key(), given.session_token());
+        let credentials = Credentials::new(id, secret, Some(token.to_owned()), None, "member");
+        let config = self
+            .home
+            .to_builder()
+            .credentials_provider(SharedCredentialsProvider::new(credentials));
+        let aws = Self {
+            config: config.build(),
+            ..self.clone()
+        };
+        Ok((aws, until))
     }
 
     /// How many calls were made so far.
@@ -41,6 +93,7 @@ impl Aws {
     #[must_use]
     pub fn from_config(config: SdkConfig) -> Self {
         Self {
+            home: config.clone(),
             config,
             calls: Calls::default(),
         }
@@ -55,16 +108,26 @@ impl Aws {
     /// For what a remediation reads and writes: the engine alone decides when to try again, and looks afresh first.
     #[must_use]
     pub fn paced(&self) -> SdkConfig {
-        self.config
-            .clone()
-            .into_builder()
-            .retry_config(RetryConfig::disabled())
-            .build()
+        paced(&self.config)
     }
 
     /// The same in another Region.
     #[must_use]
     pub fn paced_in(&self, region: impl Into<Cow<'static, str>>) -> SdkConfig {
-        self.paced().into_builder().region(Region::new(region)).build()
+        in_region(self.paced(), region)
     }
+
+    /// The same with the function's own credentials, in its own account.
+    #[must_use]
+    pub fn paced_at_home_in(&self, region: impl Into<Cow<'static, str>>) -> SdkConfig {
+        in_region(paced(&self.home), region)
+    }
+}
+
+fn in_region(config: SdkConfig, region: impl Into<Cow<'static, str>>) -> SdkConfig {
+    config.into_builder().region(Region::new(region)).build()
+}
+
+fn paced(config: &SdkConfig) -> SdkConfig {
+    config.to_builder().retry_config(RetryConfig::disabled()).build()
 }

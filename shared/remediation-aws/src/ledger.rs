@@ -56,8 +56,11 @@ pub struct DynamoLedger {
     end: Arc<Mutex<Option<Head>>>,
 }
 
-/// No clock of a function is that far ahead.
-const END_OF_TIME: Timestamp = Timestamp::MAX_UTC;
+/// The last second whose text sorts as times do. No clock of a function is that far ahead.
+const END_OF_TIME: Timestamp = match Timestamp::from_timestamp(253_402_300_799, 0) {
+    Some(time) => time,
+    None => Timestamp::MAX_UTC,
+};
 const BY_FINDING: &str = "by-finding";
 const BY_TIME: &str = "by-time";
 
@@ -537,7 +540,7 @@ fn chain_pk(remediation: &str) -> String {
 }
 
 fn standing_pk(scope: ScopeKey<'_>) -> String {
-    format!("standing#{}#{}", scope.remediation, scope.scope)
+    format!("standing#{}#{}#{}", scope.account, scope.remediation, scope.scope)
 }
 
 fn key(pk: &str, sk: &str) -> Item {
@@ -596,6 +599,7 @@ fn record_item(record: &Record) -> Result<Item, Failure> {
     }
     item.insert("status".to_owned(), text(status));
     item.insert("remediation".to_owned(), text(&record.remediation));
+    item.insert("account".to_owned(), text(record.account.as_str()));
     item.insert("scope".to_owned(), text(&record.scope));
     // DynamoDB takes keys of an index of 1 to 2048 bytes.
     let finding = record.evidence.id.as_str();

@@ -1,7 +1,7 @@
 //! Telling Security Hub and the metrics what became of a finding.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::Write,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
@@ -37,6 +37,8 @@ const PARALLEL: usize = 8;
 /// Security Hub takes a note of 512 characters, and 100 findings in one update.
 const NOTE: usize = 512;
 const FINDINGS: usize = 100;
+/// So many updates at once Security Hub takes in a burst. Of more findings, those with the same outcomes are told the same.
+const SINGLY: usize = 30;
 
 impl AwsReporter {
     /// `topic`: for notices, by its ARN. `namespace`: of the metrics. Without one there are none.
@@ -214,7 +216,10 @@ impl Reporter for AwsReporter {
 /// What Security Hub is told of one finding.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct HubAnswer {
+    /// With the records and what may be ordered.
     note: String,
+    /// The same of all findings with these outcomes.
+    brief: String,
     is_resolved: bool,
 }
 
@@ -226,7 +231,12 @@ struct Told<'a> {
 }
 
 /// Puts together what is told the same, as many as one update takes.
-fn together(answers: Vec<(&Channel, HubAnswer)>) -> Vec<Told<'_>> {
+fn together(mut answers: Vec<(&Channel, HubAnswer)>) -> Vec<Told<'_>> {
+    if answers.len() > SINGLY {
+        for (_, answer) in &mut answers {
+            answer.note.clone_from(&answer.brief);
+        }
+    }
     let mut same: BTreeMap<(bool, HubAnswer), Vec<&Channel>> = BTreeMap::new();
     for (channel, answer) in answers {
         let is_v2 = matches!(channel, Channel::SecurityHubV2 { .. });
@@ -273,8 +283,20 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
                 .chars()
                 .take(NOTE)
                 .collect();
+            let names: BTreeSet<_> = news.iter().map(|report| report.outcome.name()).collect();
+            let names: Vec<_> = names.into_iter().collect();
+            let brief = format!(
+                "{remediation}: {}. One of many findings at once. Its record: securecart ledger list --finding, with this finding's id. \
+                 To undo, the custom action \"Undo remediation\"; to approve, \"Remediate\".",
+                names.join(", ")
+            );
             let is_resolved = news.iter().filter(is_done).count() == reports.len();
-            Some((channel, HubAnswer { note, is_resolved }))
+            let answer = HubAnswer {
+                note,
+                brief,
+                is_resolved,
+            };
+            Some((channel, answer))
         })
         .collect()
 }
@@ -350,13 +372,12 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use remediation::{
         Evidence,
         clock::Timestamp,
         finding::Severity,
         ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
+        ledger::ScopeKey,
     };
 
     use super::*;
@@ -370,8 +391,13 @@ mod tests {
 
     fn report(target: &str, channels: &[Channel], outcome: Outcome) -> Report {
         let (id, version) = (FindingId::new("finding"), FindingVersion::new("1"));
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "block-ip",
+            scope: "set",
+        };
         Report {
-            record: RecordId::derive("block-ip", "set", target, &id, &version),
+            record: RecordId::derive(scope, target, &id, &version),
             scope: "set".to_owned(),
             target: target.to_owned(),
             evidence: Evidence {
@@ -409,6 +435,43 @@ mod tests {
         };
         assert_eq!(is_resolved(&[done.clone(), there.clone()]), [true]);
         assert_eq!(is_resolved(&[done, declined]), [false]);
+    }
+
+    #[test]
+    fn a_storm_is_told_by_the_hundred() {
+        let finding = |index: usize| Channel::SecurityHub {
+            finding: format!("finding-{index}"),
+            product_arn: "product".to_owned(),
+        };
+        let reports = |count: usize| -> Vec<Report> {
+            let outcome = |index: usize| match index % 2 {
+                0 => Outcome::Remediated(reason()),
+                _ => Outcome::Escalated(reason()),
+            };
+            let one = |index| report(&format!("target-{index}"), &[finding(index)], outcome(index));
+            (0..count).map(one).collect()
+        };
+        let sizes = |reports: &[Report]| -> Vec<(bool, usize)> {
+            let told = together(answers("block-ip", reports));
+            told.iter()
+                .map(|told| (told.answer.is_resolved, told.findings.len()))
+                .collect()
+        };
+        let few = reports(SINGLY);
+        assert!(sizes(&few).iter().all(|(_, size)| *size == 1));
+        let mut many = sizes(&reports(450));
+        many.sort_unstable();
+        assert_eq!(
+            many,
+            [
+                (false, 25),
+                (false, 100),
+                (false, 100),
+                (true, 25),
+                (true, 100),
+                (true, 100)
+            ]
+        );
     }
 
     #[test]

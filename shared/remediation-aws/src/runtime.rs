@@ -1,7 +1,7 @@
 //! The function as Lambda calls it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
@@ -9,17 +9,19 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use remediation::{
     Remediation,
+    accounts::Accounts,
     clock::{Clock, Deadline, SystemClock, Timestamp},
-    engine::{Engine, Policy, Summary, Switch},
+    engine::{BatchSummary, Engine, Policy, Summary, Switch},
     failure::Failure,
-    intake::{self, Command, Invocation},
+    ids::{AccountId, RoleArn},
+    intake::{self, Command, Invocation, Message, Order},
     ledger::{Ledger, Turn},
     notice::Notice,
-    settings::{Document, InvalidSettings, SettingsReader},
+    settings::{Document, InvalidSettings, SettingsReader, list},
 };
 use serde_json::{Value, json, value::RawValue};
 use tracing_subscriber::filter::LevelFilter;
@@ -31,30 +33,74 @@ use crate::{
 
 type LambdaEngine<R> = Engine<R, DynamoLedger, AwsReporter, SystemClock>;
 
-/// What stays from one invocation to the next.
-struct Function<B> {
-    aws: Aws,
+/// What makes the remediation of a settings document, in one account.
+type Built<B> = Arc<Connected<B>>;
+
+/// The clients of an account, in `build`, and as whom they act.
+struct Connected<B> {
+    role: RoleArn,
     build: B,
+}
+
+/// What stays from one invocation to the next.
+struct Function<B, C> {
+    aws: Aws,
+    connect: C,
+    home: Built<B>,
+    members: Members,
+    /// The clients of member accounts, and until when their credentials are good.
+    connected: tokio::sync::Mutex<BTreeMap<AccountId, (Timestamp, Built<B>)>>,
+    accounts: Accounts,
     settings: Arc<SettingsStore>,
     ledger: DynamoLedger,
     reporter: AwsReporter,
-    actor: String,
     /// Exemptions whose end was looked after.
     ending: Mutex<BTreeSet<String>>,
 }
 
+/// How to act in other accounts.
+#[derive(Default)]
+struct Members {
+    accounts: BTreeSet<AccountId>,
+    /// The name of the role there, with its path.
+    role: String,
+    external_id: String,
+}
+
+impl Members {
+    fn read(reader: &mut SettingsReader) -> Option<Self> {
+        let accounts = reader.or_default("MEMBER_ACCOUNTS", |text| list(text, AccountId::parse))?;
+        if accounts.is_empty() {
+            return Some(Self::default());
+        }
+        let role = reader.required("MEMBER_ROLE", String::from_str);
+        let external_id = reader.required("MEMBER_EXTERNAL_ID", String::from_str);
+        Some(Self {
+            accounts: accounts.into_iter().collect(),
+            role: role?,
+            external_id: external_id?,
+        })
+    }
+}
+
+/// Credentials of another account are renewed so long before they end: longer than an invocation lasts.
+const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(16);
+/// Accounts that are dealt with at once.
+const ACCOUNTS_AT_ONCE: usize = 8;
 /// Exemptions that end within this time are told of.
 const ENDS_SOON: TimeDelta = TimeDelta::days(14);
 /// How often.
 const TOLD_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events, each by the
-/// settings of its time. `connect` is called once with the clients and the environment, and returns what makes the
-/// remediation of a settings document.
+/// settings of its time. `connect` is called once for each account that is acted in, with its clients, as whom they act, and
+/// the environment; it returns what makes the remediation of a settings document.
 ///
 /// # Errors
 /// When the environment is wrong, and when the runtime stops.
-pub async fn run<R, B>(connect: impl FnOnce(&Aws, SettingsReader) -> Result<B, InvalidSettings>) -> Result<(), Error>
+pub async fn run<R, B>(
+    connect: impl Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
+) -> Result<(), Error>
 where
     R: Remediation + 'static,
     B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
@@ -75,28 +121,36 @@ where
     .await
 }
 
-async fn start<B>(
-    connect: impl FnOnce(&Aws, SettingsReader) -> Result<B, InvalidSettings>,
-) -> Result<Function<B>, Error> {
+async fn start<B, C>(connect: C) -> Result<Function<B, C>, Error>
+where
+    C: Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
+{
     let mut reader = SettingsReader::from_environment();
     let table = reader.required("LEDGER_TABLE", String::from_str);
     let parameter = reader.required("SETTINGS_PARAMETER", String::from_str);
-    let actor = reader.required("OWN_ROLE_ARN", String::from_str);
+    let role = reader.required("OWN_ROLE_ARN", RoleArn::parse);
+    let members = Members::read(&mut reader);
     let topic = reader.or_default("NOTICE_TOPIC", |text| Ok::<_, String>(Some(text.to_owned())));
     let namespace = reader.or_default("METRICS_NAMESPACE", |text| Ok::<_, String>(Some(text.to_owned())));
-    let all = (|| Some((table?, parameter?, actor?, topic?, namespace?)))();
-    let (table, parameter, actor, topic, namespace) = reader.finish(all)?;
+    let all = (|| Some((table?, parameter?, role?, members?, topic?, namespace?)))();
+    let (table, parameter, role, members, topic, namespace) = reader.finish(all)?;
     let aws = Aws::load().await;
-    let build = connect(&aws, SettingsReader::from_environment())?;
+    let build = connect(&aws, &role, SettingsReader::from_environment())?;
     let config = aws.patient();
     let topic = topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic));
     Ok(Function {
+        accounts: Accounts {
+            home: role.account().clone(),
+            members: members.accounts.clone(),
+        },
         aws,
-        build,
+        connect,
+        home: Arc::new(Connected { role, build }),
+        members,
+        connected: tokio::sync::Mutex::default(),
         settings: Arc::new(SettingsStore::new(aws_sdk_ssm::Client::new(&config), parameter)),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
         reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), topic, namespace),
-        actor,
         ending: Mutex::default(),
     })
 }
@@ -119,7 +173,10 @@ fn init_logging() {
         .init();
 }
 
-impl<B> Function<B> {
+impl<B, C> Function<B, C>
+where
+    C: Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
+{
     async fn answer<R>(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic>
     where
         R: Remediation,
@@ -131,27 +188,159 @@ impl<B> Function<B> {
             tracing::error!(error = %error, "unreadable");
             diagnostic("UnreadableInput", &error)
         })?;
-        let engine = self.engine().await.map_err(|failure| {
+        // The home account's engine first: whether the settings are right does not depend on the account.
+        let home = self.engine(&self.home).await.map_err(|failure| {
             tracing::error!(failure = %failure, "no action without settings");
             self.reporter.measure(R::NAME, "SettingsInvalid", 1.0);
             diagnostic("SettingsInvalid", &failure)
         })?;
-        self.tell_of_ends(R::NAME, &engine.policy).await;
-        let answer = respond(&engine, invocation, deadline).await;
+        self.tell_of_ends(R::NAME, &home.policy).await;
+        let answer = self.respond(&home, invocation, deadline).await;
         #[expect(clippy::cast_precision_loss, reason = "the calls of one run")]
         self.reporter
             .measure(R::NAME, "AwsCalls", self.aws.calls().saturating_sub(before) as f64);
         answer
     }
 
-    /// The engine, by the settings as they are now.
-    async fn engine<R>(&self) -> Result<LambdaEngine<R>, Failure>
+    async fn respond<R>(
+        &self,
+        home: &LambdaEngine<R>,
+        invocation: Invocation,
+        deadline: Deadline,
+    ) -> Result<Value, Diagnostic>
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        let refused = |failure: Failure| diagnostic("CommandRefused", &failure);
+        match invocation {
+            Invocation::Batch(messages) => {
+                let failed = self.batch::<R>(messages, deadline).await.redeliver;
+                if failed.iter().any(String::is_empty) {
+                    let why = "a record failed that has no message id; the whole batch has to come again";
+                    return Err(diagnostic("NotDone", &why));
+                }
+                let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
+                Ok(json!({ "batchItemFailures": failed }))
+            }
+            Invocation::Event(intake) => {
+                let mut told = Summary::default();
+                for (account, intake) in self.accounts.sort(intake) {
+                    match self.engine_of::<R>(&account).await {
+                        Ok(engine) => told.absorb(engine.event(intake, deadline).await),
+                        Err(failure) => told.unsettled.push(unreached(&account, &failure)),
+                    }
+                }
+                self::told(&told)
+            }
+            Invocation::Schedule => told(&home.sweep(deadline).await),
+            Invocation::Command(Command::Undo(order)) => {
+                let engine = self.engine_for::<R>(&order).await.map_err(refused)?;
+                told(&engine.undo(&order.id, &order.by, deadline).await.map_err(refused)?)
+            }
+            Invocation::Command(Command::Approve(order)) => {
+                let engine = self.engine_for::<R>(&order).await.map_err(refused)?;
+                told(&engine.approve(&order.id, &order.by, deadline).await.map_err(refused)?)
+            }
+            Invocation::Command(Command::Explain(intake)) => {
+                let mut told = Summary::default();
+                for (account, intake) in self.accounts.sort(intake) {
+                    let engine = self.engine_of::<R>(&account).await.map_err(refused)?;
+                    told.absorb(engine.explain(intake, deadline).await.map_err(refused)?);
+                }
+                self::told(&told)
+            }
+        }
+    }
+
+    /// Each account's findings by its own engine. Where there is none, its messages come again, and the others are done.
+    async fn batch<R>(&self, messages: Vec<Message>, deadline: Deadline) -> BatchSummary
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        let each = self
+            .accounts
+            .sort_messages(messages)
+            .into_iter()
+            .map(|(account, messages)| {
+                async move {
+                    match self.engine_of::<R>(&account).await {
+                        Ok(engine) => engine.batch(messages, deadline).await,
+                        Err(failure) => BatchSummary {
+                            redeliver: messages.into_iter().map(|message| message.id).collect(),
+                            summary: Summary {
+                                unsettled: vec![unreached(&account, &failure)],
+                                ..Summary::default()
+                            },
+                        },
+                    }
+                }
+                .boxed_local()
+            });
+        let add = |mut all: BatchSummary, one| async move {
+            all.absorb(one);
+            all
+        };
+        stream::iter(each)
+            .buffer_unordered(ACCOUNTS_AT_ONCE)
+            .fold(BatchSummary::default(), add)
+            .await
+    }
+
+    /// The engine of the account that a record is about.
+    async fn engine_for<R>(&self, order: &Order) -> Result<LambdaEngine<R>, Failure>
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        let record = self
+            .ledger
+            .find(std::slice::from_ref(&order.id))
+            .await?
+            .into_iter()
+            .next();
+        let account = record.map_or_else(|| self.accounts.home.clone(), |record| record.account);
+        self.engine_of(self.accounts.of(&account)).await
+    }
+
+    /// The engine of an account that is acted in.
+    async fn engine_of<R>(&self, account: &AccountId) -> Result<LambdaEngine<R>, Failure>
+    where
+        R: Remediation,
+        B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
+    {
+        if *account == self.accounts.home {
+            return self.engine(&self.home).await;
+        }
+        let connected = self.connected(account, R::NAME).await?;
+        self.engine(&connected).await
+    }
+
+    /// The clients of a member account: kept as long as their credentials are good.
+    async fn connected(&self, account: &AccountId, session: &str) -> Result<Built<B>, Failure> {
+        let mut known = self.connected.lock().await;
+        if let Some((until, connected)) = known.get(account)
+            && SystemClock.now() + RENEWED_BEFORE < *until
+        {
+            return Ok(Arc::clone(connected));
+        }
+        let role = self.home.role.in_account(account, &self.members.role);
+        let (aws, until) = self.aws.assume(&role, session, &self.members.external_id).await?;
+        let build = (self.connect)(&aws, &role, SettingsReader::from_environment()).map_err(|wrong| invalid(&wrong))?;
+        let connected = Arc::new(Connected { role, build });
+        known.insert(account.clone(), (until, Arc::clone(&connected)));
+        Ok(connected)
+    }
+
+    /// An engine, by the settings as they are now.
+    async fn engine<R>(&self, connected: &Connected<B>) -> Result<LambdaEngine<R>, Failure>
     where
         R: Remediation,
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
     {
         let document = self.settings.current().await?;
-        let (remediation, policy) = match (self.build)(&document, SystemClock.now()) {
+        let (remediation, policy) = match (connected.build)(&document, SystemClock.now()) {
             Ok(built) => built,
             Err(wrong) => {
                 self.settings.forget().await;
@@ -165,7 +354,7 @@ impl<B> Function<B> {
             clock: SystemClock,
             policy,
             switch: Arc::clone(&self.settings) as Arc<dyn Switch>,
-            actor: self.actor.clone(),
+            actor: connected.role.clone(),
         })
     }
 
@@ -201,34 +390,10 @@ impl<B> Function<B> {
     }
 }
 
-async fn respond<R: Remediation>(
-    engine: &LambdaEngine<R>,
-    invocation: Invocation,
-    deadline: Deadline,
-) -> Result<Value, Diagnostic> {
-    let refused = |failure: Failure| diagnostic("CommandRefused", &failure);
-    match invocation {
-        Invocation::Batch(messages) => {
-            let failed = engine.batch(messages, deadline).await.redeliver;
-            if failed.iter().any(String::is_empty) {
-                let why = "a record failed that has no message id; the whole batch has to come again";
-                return Err(diagnostic("NotDone", &why));
-            }
-            let failed: Vec<_> = failed.into_iter().map(|id| json!({ "itemIdentifier": id })).collect();
-            Ok(json!({ "batchItemFailures": failed }))
-        }
-        Invocation::Event(intake) => told(&engine.event(intake, deadline).await),
-        Invocation::Schedule => told(&engine.sweep(deadline).await),
-        Invocation::Command(Command::Undo(order)) => {
-            told(&engine.undo(&order.id, &order.by, deadline).await.map_err(refused)?)
-        }
-        Invocation::Command(Command::Approve(order)) => {
-            told(&engine.approve(&order.id, &order.by, deadline).await.map_err(refused)?)
-        }
-        Invocation::Command(Command::Explain(intake)) => {
-            told(&engine.explain(intake, deadline).await.map_err(refused)?)
-        }
-    }
+/// An account in which nothing can be done: it is said, and comes again.
+fn unreached(account: &AccountId, failure: &Failure) -> String {
+    tracing::error!(account = account.as_str(), failure = %failure, "the account is not reached");
+    format!("account {account}: {failure}")
 }
 
 /// The summary; an error when something failed, so that whoever called tries again.

@@ -26,9 +26,9 @@ use crate::{
     clock::{Clock, Deadline},
     failure::{Class, Failure},
     finding::{Asked, Channel, Finding},
-    ids::RecordId,
+    ids::{RecordId, RoleArn},
     intake::{Intake, Message},
-    ledger::{Ledger, Record, Status, Turn, Word},
+    ledger::{Ledger, Record, ScopeKey, Status, Turn, Word},
     outcome::{Outcome, Reason},
     report::{Gauges, Report, Reporter},
     settings::Mode,
@@ -49,8 +49,8 @@ pub struct Engine<R, L, P, C> {
     pub policy: Policy,
     /// Whether it still is.
     pub switch: Arc<dyn Switch>,
-    /// The role that acts, for the audit.
-    pub actor: String,
+    /// The role that acts, in its account.
+    pub actor: RoleArn,
 }
 
 /// What findings ask for, before anything is looked at.
@@ -99,6 +99,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Takes what became of the rest.
+    pub fn absorb(&mut self, rest: Self) {
+        self.outcomes.extend(rest.outcomes);
+        self.declined.extend(rest.declined);
+        self.unsettled.extend(rest.unsettled);
+    }
+
     /// Whether something failed that a redelivery may mend.
     #[must_use]
     pub fn needs_redelivery(&self) -> bool {
@@ -113,6 +120,16 @@ pub struct BatchSummary {
     pub redeliver: Vec<String>,
     /// What became of the others, and of these so far.
     pub summary: Summary,
+}
+
+impl BatchSummary {
+    /// Takes what became of the rest. A message is delivered again once, whatever of it failed.
+    pub fn absorb(&mut self, rest: Self) {
+        self.redeliver.extend(rest.redeliver);
+        self.redeliver.sort_unstable();
+        self.redeliver.dedup();
+        self.summary.absorb(rest.summary);
+    }
 }
 
 impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
@@ -171,6 +188,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .await
     }
 
+    /// The ledger's name of a scope.
+    fn key<'a>(&'a self, scope: &'a str) -> ScopeKey<'a> {
+        ScopeKey {
+            account: self.actor.account().as_str(),
+            remediation: R::NAME,
+            scope,
+        }
+    }
+
     fn approvable(&self, record: &Record) -> Result<(), String> {
         match &record.status {
             Status::Settled(Outcome::AwaitingApproval(_)) => {
@@ -200,6 +226,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
         let record = record.filter(|record| record.remediation == R::NAME);
         let record = record.ok_or_else(|| refuse(id, "NoSuchRecord", format!("no such record of {}", R::NAME)))?;
+        if record.account != *self.actor.account() {
+            let why = format!(
+                "it is of account {}, which is none that this deployment acts in",
+                record.account
+            );
+            return Err(refuse(id, "OtherAccount", why));
+        }
         admits(&record).map_err(|why| refuse(id, "Refused", why))?;
         if self.policy.stop {
             return Err(refuse(id, "Stopped", STOPPED.to_owned()));
@@ -241,7 +274,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let records = self.ledger.of_finding(R::NAME, &finding.evidence.id).await?;
         let records: Vec<_> = records
             .into_iter()
-            .filter(|record| revertible(record).is_ok())
+            .filter(|record| record.account == *self.actor.account() && revertible(record).is_ok())
             .collect();
         if records.is_empty() {
             let text = format!("{} has changed nothing for this finding that could be undone", R::NAME);
@@ -288,8 +321,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
         redeliver.extend(claimed.unreadable);
-        summary.outcomes.extend(settled.outcomes);
-        summary.unsettled.extend(settled.unsettled);
+        summary.absorb(settled);
         (summary, redeliver)
     }
 
@@ -385,7 +417,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     for scope in self.remediation.scopes(&target) {
                         let evidence = &finding.evidence;
                         let (scope_name, target_name) = (scope.to_string(), target.to_string());
-                        let id = RecordId::derive(R::NAME, &scope_name, &target_name, &evidence.id, &evidence.version);
+                        let id = RecordId::derive(self.key(&scope_name), &target_name, &evidence.id, &evidence.version);
                         let kind = Kind::Remediate {
                             approved: finding.asked == Some(Asked::Remediate),
                         };
@@ -476,9 +508,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 "the finding is a GuardDuty sample; nothing happened",
             ));
         }
-        let (account, own) = (&finding.evidence.account, &self.policy.account);
-        (!self.policy.any_account && account != own).then(|| {
-            let text = format!("the finding is about account {account}; this deployment acts in {own} only");
+        let (account, own) = (&finding.evidence.account, self.actor.account());
+        (!R::SERVES_ALL_ACCOUNTS && account != own).then(|| {
+            let text = format!("the finding is about account {account}, which is none that this deployment acts in");
             Reason::new("other-account", text)
         })
     }
@@ -487,7 +519,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     fn refuse_target(&self, target: &R::Target, kind: &str) -> Option<Reason> {
         let exempt = || {
             let resources = self.remediation.resources(target);
-            self.policy.exempts(kind, &resources, self.clock.now())
+            self.policy
+                .exempts(self.actor.account(), kind, &resources, self.clock.now())
         };
         self.remediation.guard(target).or_else(exempt)
     }
@@ -564,7 +597,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         for report in others {
             report.notice = false;
         }
-        let key = format!("notice#{}", self.policy.budget(R::NAME, self.clock.now()).key);
+        let key = format!(
+            "notice#{}",
+            self.policy.budget(R::NAME, self.actor.account(), self.clock.now()).key
+        );
         let turn = self
             .ledger
             .turn(&key, Duration::from_secs(3600), self.clock.now())

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::ledger::ScopeKey;
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -135,6 +137,75 @@ impl AccountId {
     }
 }
 
+/// The ARN of a role: as whom something acts, and in which account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RoleArn {
+    text: String,
+    partition: String,
+    account: AccountId,
+}
+
+impl RoleArn {
+    /// Reads `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
+    ///
+    /// # Errors
+    /// When the text is not of that form.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let wrong = "expected the ARN of a role, such as arn:aws:iam::111122223333:role/NAME";
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next().ok_or(wrong);
+        let (arn, partition, service, region, account, role) = (next()?, next()?, next()?, next()?, next()?, next()?);
+        let name = role.strip_prefix("role/").unwrap_or_default();
+        if (arn, service, region) != ("arn", "iam", "") || partition.is_empty() || name.is_empty() {
+            return Err(wrong);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            partition: partition.to_owned(),
+            account: AccountId::parse(account).map_err(|_| wrong)?,
+        })
+    }
+
+    /// The role of this name, with its path, in another account of the partition.
+    #[must_use]
+    pub fn in_account(&self, account: &AccountId, name: &str) -> Self {
+        Self {
+            text: format!("arn:{}:iam::{account}:role/{name}", self.partition),
+            partition: self.partition.clone(),
+            account: account.clone(),
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Such as `aws`, or `aws-cn`.
+    #[must_use]
+    pub fn partition(&self) -> &str {
+        &self.partition
+    }
+
+    /// The account that it belongs to, and acts in.
+    #[must_use]
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+}
+
+impl fmt::Display for RoleArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The name of one ledger record, which an operator passes to undo it.
 ///
 /// Derived from what the record is about, so that a redelivery meets the record of the first delivery.
@@ -143,21 +214,17 @@ impl AccountId {
 pub struct RecordId(String);
 
 impl RecordId {
-    /// The record of what `remediation` does to `target` in `scope` because of this version of this finding.
+    /// The record of what is done to `target` in this scope because of this version of this finding.
     #[must_use]
-    pub fn derive(remediation: &str, scope: &str, target: &str, finding: &FindingId, version: &FindingVersion) -> Self {
+    pub fn derive(scope: ScopeKey<'_>, target: &str, finding: &FindingId, version: &FindingVersion) -> Self {
         let mut hash = Sha256::new();
-        for part in [remediation, scope, target, finding.as_str(), version.as_str()] {
+        let place = [scope.account, scope.remediation, scope.scope];
+        for part in place.into_iter().chain([target, finding.as_str(), version.as_str()]) {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        let hex: String = hash
-            .finalize()
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(format!("{remediation}-{hex}"))
+        let digits = hex(hash.finalize().get(..12).unwrap_or_default());
+        Self(format!("{}-{digits}", scope.remediation))
     }
 
     /// Reads an id that an operator typed.
@@ -203,13 +270,12 @@ mod tests {
     use super::*;
 
     fn id(version: &str) -> RecordId {
-        RecordId::derive(
-            "block-ip",
-            "REGIONAL/IPV4",
-            "192.0.2.1",
-            &FindingId::new("f"),
-            &FindingVersion::new(version),
-        )
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "block-ip",
+            scope: "REGIONAL/IPV4",
+        };
+        RecordId::derive(scope, "192.0.2.1", &FindingId::new("f"), &FindingVersion::new(version))
     }
 
     #[test]
@@ -220,9 +286,33 @@ mod tests {
 
     #[test]
     fn parts_do_not_run_into_each_other() {
-        let a = RecordId::derive("r", "ab", "c", &FindingId::new("f"), &FindingVersion::new("v"));
-        let b = RecordId::derive("r", "a", "bc", &FindingId::new("f"), &FindingVersion::new("v"));
-        assert_ne!(a, b);
+        let id = |account, scope, target| {
+            let scope = ScopeKey {
+                account,
+                remediation: "r",
+                scope,
+            };
+            RecordId::derive(scope, target, &FindingId::new("f"), &FindingVersion::new("v"))
+        };
+        assert_ne!(id("1", "ab", "c"), id("1", "a", "bc"));
+        assert_ne!(id("1", "a", "b"), id("2", "a", "b"));
+    }
+
+    #[test]
+    fn a_role_says_whose_it_is() {
+        let role = RoleArn::parse("arn:aws-cn:iam::111122223333:role/stack/name").unwrap();
+        assert_eq!((role.partition(), role.account().as_str()), ("aws-cn", "111122223333"));
+        let member = role.in_account(&AccountId::new("444455556666"), "a/b");
+        assert_eq!(RoleArn::parse("arn:aws-cn:iam::444455556666:role/a/b").unwrap(), member);
+        for wrong in [
+            "",
+            "name",
+            "arn:aws:iam::1:role/name",
+            "arn:aws:iam::111122223333:user/name",
+            "arn:aws:iam::111122223333:role/",
+        ] {
+            assert!(RoleArn::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
     clock::Timestamp,
     failure::Failure,
     finding::Evidence,
-    ids::{FindingId, RecordId},
+    ids::{AccountId, FindingId, RecordId},
     outcome::{Outcome, Reason},
 };
 
@@ -89,6 +89,8 @@ pub struct Record {
     pub revision: Revision,
     /// The function.
     pub remediation: String,
+    /// The account that was acted in.
+    pub account: AccountId,
     /// The scope, as the function names it.
     pub scope: String,
     /// The target, as the function keeps it.
@@ -167,9 +169,11 @@ pub struct Standing<C> {
     pub change: C,
 }
 
-/// The scope of a remediation, as the ledger names it.
+/// The scope of a remediation in an account, as the ledger names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeKey<'a> {
+    /// The account that is acted in.
+    pub account: &'a str,
     /// The function.
     pub remediation: &'a str,
     /// The scope.

@@ -4,6 +4,7 @@
 //! verify, report. A remediation says only what is its own ([`Remediation`]); retries, conflicts, the deadline, dry run
 //! and the ledger belong to the engine, so that no two functions can disagree about them.
 
+pub mod accounts;
 pub mod clock;
 pub mod engine;
 pub mod failure;

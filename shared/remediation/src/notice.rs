@@ -130,13 +130,19 @@ mod tests {
         clock::Timestamp,
         finding::{Channel, Evidence, Severity},
         ids::{AccountId, FindingId, FindingVersion, RecordId, Region},
+        ledger::ScopeKey,
         outcome::Reason,
     };
 
     fn report(outcome: Outcome) -> Report {
         let (id, version) = (FindingId::new("finding"), FindingVersion::new("1"));
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "block-ip",
+            scope: "set",
+        };
         Report {
-            record: RecordId::derive("block-ip", "set", "target", &id, &version),
+            record: RecordId::derive(scope, "target", &id, &version),
             scope: "set".to_owned(),
             target: "198.51.100.7\nSubject: x é".to_owned(),
             evidence: Evidence {

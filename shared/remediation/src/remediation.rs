@@ -69,7 +69,7 @@ pub struct View<'a, R: Remediation> {
 /// A limit that all instances share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
-    /// What is limited.
+    /// What is limited, in one account.
     pub key: String,
     /// One write in this time.
     pub every: Duration,
@@ -112,6 +112,8 @@ pub struct Receipt {
 pub trait Remediation: Send + Sync {
     /// The function's name, as in its folder, its records and its metrics.
     const NAME: &'static str;
+    /// Whether findings about any account are dealt with in the deployment's own, because what is changed there protects all.
+    const SERVES_ALL_ACCOUNTS: bool = false;
     /// How long a write may take until reads show it. A write that is not seen yet is not repeated before.
     const SETTLES_WITHIN: Duration = Duration::ZERO;
 

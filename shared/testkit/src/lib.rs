@@ -2,6 +2,8 @@
 //!
 //! They keep the services' semantics (lock tokens, limits, refusals); what is canned is only when they fail.
 
+#![allow(clippy::panic, reason = "a test that cannot go on has failed")]
+
 mod clock;
 pub mod events;
 mod fault;
@@ -17,3 +19,13 @@ pub use fault::{Fault, Faults, any_fault};
 pub use ledger::FaultyLedger;
 pub use recorder::Recorder;
 pub use waf::{IpSetContents, WafDouble};
+
+/// A role in an account, for the functions to act as.
+///
+/// # Panics
+/// When the account is none.
+#[must_use]
+pub fn role(account: &str) -> remediation::ids::RoleArn {
+    remediation::ids::RoleArn::parse(&format!("arn:aws:iam::{account}:role/own"))
+        .unwrap_or_else(|wrong| panic!("{wrong}"))
+}

@@ -20,7 +20,6 @@ use remediation::{
     engine::{AlwaysOn, Engine, Policy},
     failure::Failure,
     finding::Finding,
-    ids::AccountId,
     intake::{self, Invocation},
     ledger::{Image, MemoryLedger, Status},
     outcome::{Outcome, Reason},
@@ -112,14 +111,10 @@ impl Remediation for Careless {
     }
 }
 
-/// In the mode `enforce`, for findings about any account.
+/// In the mode `enforce`.
 fn enforcing() -> Policy {
     let document = testkit::settings::document("block-ip", &[&json!({ "mode": "enforce" })]);
-    let read = Policy::read::<Nothing>(&document, "block-ip", AccountId::new("111122223333"));
-    Policy {
-        any_account: true,
-        ..read.unwrap().0
-    }
+    Policy::read::<Nothing>(&document, "block-ip").unwrap().0
 }
 
 /// No settings of its own.
@@ -139,7 +134,7 @@ async fn what_would_grant_more_is_escalated_and_never_written_or_recorded_as_int
         clock,
         policy: enforcing(),
         switch: Arc::new(AlwaysOn),
-        actor: "role".to_owned(),
+        actor: testkit::role("111122223333"),
     };
     let attack = events::Attack {
         id: "a",

@@ -7,7 +7,7 @@
 )]
 #![allow(dead_code, reason = "each test file uses a part")]
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use local_cloud::{Call, CallError, Deployment, FUNCTIONS, LocalCloud, logical, workspace};
 use serde_json::{Value, json};
@@ -23,21 +23,61 @@ pub struct Stack {
 impl Stack {
     /// Deploys on a local cloud of its own, with the function in the mode `enforce` and these settings beside.
     pub fn deploy(function: &'static str, name: &'static str, settings: &Value) -> Self {
-        let cloud = LocalCloud::start(&|_| {}).unwrap();
+        Self::deploy_with(function, name, settings, &[])
+    }
+
+    /// The same with these parameters.
+    pub fn deploy_with(
+        function: &'static str,
+        name: &'static str,
+        settings: &Value,
+        parameters: &[(&str, &str)],
+    ) -> Self {
         // The other functions are deployed, too, and never run: any binary stands for theirs.
         let binary = local_cloud::function(function).unwrap();
-        let binaries = FUNCTIONS.map(|name| (name, binary.as_path()));
+        let stack = Self::of(
+            function,
+            name,
+            &FUNCTIONS.map(|name| (name, binary.as_path())),
+            parameters,
+        );
+        stack.set(settings);
+        stack
+    }
+
+    /// The whole application, in the mode `enforce`.
+    pub fn deploy_all(name: &'static str) -> Self {
+        let binaries = FUNCTIONS.map(|function| (function, local_cloud::function(function).unwrap()));
+        let binaries: Vec<_> = binaries
+            .iter()
+            .map(|(name, binary)| (*name, binary.as_path()))
+            .collect();
+        let stack = Self::of("block-ip", name, &binaries, &[]);
+        let settings = json!({ "mode": "enforce" }).to_string();
+        stack.cloud.set(&stack.deployment, &settings).unwrap();
+        stack
+    }
+
+    fn of(function: &'static str, name: &'static str, binaries: &[(&str, &Path)], parameters: &[(&str, &str)]) -> Self {
+        let cloud = LocalCloud::start(&|_| {}).unwrap();
         let template = workspace().unwrap().join("template.yaml");
-        let parameters = [("LedgerDeletionProtection", "false")];
-        let deployment = cloud.deploy(&template, name, &binaries, &parameters).unwrap();
-        let stack = Self {
+        let parameters = [&[("LedgerDeletionProtection", "false")], parameters].concat();
+        let deployment = cloud.deploy(&template, name, binaries, &parameters).unwrap();
+        Self {
             cloud,
             deployment,
             function,
             logical: logical(function),
-        };
-        stack.set(settings);
-        stack
+        }
+    }
+
+    /// The same stack, to speak with another of its functions.
+    pub fn about(self, function: &'static str) -> Self {
+        Self {
+            function,
+            logical: logical(function),
+            ..self
+        }
     }
 
     /// Sets the function's settings, in the mode `enforce` if they say nothing else. One that runs takes them within a minute.

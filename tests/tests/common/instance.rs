@@ -20,11 +20,7 @@ pub type Instance = Engine<BlockIp<Waf>, DynamoLedger, Silent, SystemClock>;
 
 /// An instance of the function in this process, with clients of its own.
 pub async fn instance(cloud: &LocalCloud, table: &str, v4: &str, v6: &str) -> Instance {
-    let values = [
-        ("ACCOUNT_ID", local_cloud::ACCOUNT),
-        ("BLOCK_IPV4_SETS", v4),
-        ("BLOCK_IPV6_SETS", v6),
-    ];
+    let values = [("BLOCK_IPV4_SETS", v4), ("BLOCK_IPV6_SETS", v6)];
     let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&values))).unwrap();
     let document = json!({ "mode": "enforce", "changesPerHour": 1_000_000 });
     let document = testkit::settings::document("block-ip", &[&document]);
@@ -38,7 +34,7 @@ pub async fn instance(cloud: &LocalCloud, table: &str, v4: &str, v6: &str) -> In
         reporter: Silent,
         clock: SystemClock,
         switch: Arc::new(AlwaysOn),
-        actor: "arn:aws:iam::111122223333:role/test".to_owned(),
+        actor: testkit::role(local_cloud::ACCOUNT),
     }
 }
 

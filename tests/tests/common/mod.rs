@@ -74,7 +74,12 @@ pub fn events(folder: &Path) -> Vec<Event> {
 /// saphyr keeps tags as they stand, which CloudFormation's short forms need, and is maintained. The descendants of serde_yaml
 /// keep them too, but rest on a translated C parser that nobody maintains.
 pub fn template() -> Value {
-    let text = fs::read_to_string(root().join("template.yaml")).unwrap();
+    yaml("template.yaml")
+}
+
+/// Another one, with the short forms of functions spelled out.
+pub fn yaml(path: &str) -> Value {
+    let text = fs::read_to_string(root().join(path)).unwrap();
     let documents = Yaml::load_from_str(&text).unwrap();
     to_json(&documents[0])
 }

@@ -68,11 +68,10 @@ pub struct World {
     pub told: Recorder,
 }
 
-pub const ACTOR: &str = "arn:aws:iam::111122223333:role/block-ip";
+pub const ACCOUNT: &str = "111122223333";
 pub const V4: &str = "REGIONAL/IPV4/blocked-v4";
 pub const V6: &str = "REGIONAL/IPV6/blocked-v6";
-pub const ENVIRONMENT: [(&str, &str); 3] = [
-    ("ACCOUNT_ID", "111122223333"),
+pub const ENVIRONMENT: [(&str, &str); 2] = [
     ("BLOCK_IPV4_SETS", "blocked-v4|id-4|REGIONAL"),
     ("BLOCK_IPV6_SETS", "blocked-v6|id-6|REGIONAL"),
 ];
@@ -132,7 +131,7 @@ impl World {
             reporter: self.told.clone(),
             clock: self.clock,
             switch: Arc::new(AlwaysOn),
-            actor: ACTOR.to_owned(),
+            actor: testkit::role(ACCOUNT),
         }
     }
 

@@ -408,17 +408,7 @@ impl World {
 
     /// Settings beside, or instead of, the defaults.
     pub fn instance_with(&self, settings: &Value) -> Instance {
-        self.built(settings, &[])
-    }
-
-    /// In another environment.
-    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
-        self.built(&json!({}), environment)
-    }
-
-    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
-        let environment = [&[("ACCOUNT_ID", ACCOUNT)], environment].concat();
-        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+        let environment = Environment::read(SettingsReader::new([])).unwrap();
         let document = testkit::settings::document("disable-access-key", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&environment, &document).unwrap();
         Engine {
@@ -428,7 +418,7 @@ impl World {
             reporter: Silent,
             clock: self.clock,
             switch: Arc::new(AlwaysOn),
-            actor: format!("arn:aws:iam::{ACCOUNT}:role/disable-access-key"),
+            actor: testkit::role(ACCOUNT),
         }
     }
 

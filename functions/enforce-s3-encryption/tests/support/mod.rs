@@ -8,17 +8,16 @@ use std::{
     time::Duration,
 };
 
-use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Environment, Key, Settings, Write};
+use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
     engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
-    ids::BucketName,
+    ids::{BucketName, RoleArn},
     intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,
-    settings::SettingsReader,
 };
 use serde_json::{Value, json};
 use testkit::{Fault, Faults, FaultyLedger, TokioClock};
@@ -275,26 +274,17 @@ impl World {
 
     /// Settings beside, or instead of, the defaults.
     pub fn instance_with(&self, settings: &Value) -> Instance {
-        self.built(settings, &[])
+        self.built(settings, testkit::role(ACCOUNT))
     }
 
-    /// In another environment.
-    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
-        self.built(&json!({}), environment)
+    /// As another role.
+    pub fn instance_as(&self, role: &str) -> Instance {
+        self.built(&json!({}), RoleArn::parse(role).unwrap())
     }
 
-    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
-        let environment = [
-            &[
-                ("ACCOUNT_ID", ACCOUNT),
-                ("OWN_ROLE_ARN", "arn:aws:iam::111122223333:role/own"),
-            ],
-            environment,
-        ]
-        .concat();
-        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+    fn built(&self, settings: &Value, role: RoleArn) -> Instance {
         let document = testkit::settings::document("enforce-s3-encryption", &[&json!({ "mode": "enforce" }), settings]);
-        let settings = Settings::read(&environment, &document).unwrap();
+        let settings = Settings::read(&role, &document).unwrap();
         Engine {
             policy: settings.policy.clone(),
             remediation: EnforceS3Encryption::new(SharedS3(Arc::clone(&self.s3)), settings),
@@ -302,7 +292,7 @@ impl World {
             reporter: Silent,
             clock: self.clock,
             switch: Arc::new(AlwaysOn),
-            actor: format!("arn:aws:iam::{ACCOUNT}:role/enforce-s3-encryption"),
+            actor: role,
         }
     }
 

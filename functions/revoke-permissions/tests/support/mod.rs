@@ -481,28 +481,18 @@ impl World {
 
     /// Settings beside, or instead of, the defaults.
     pub fn instance_with(&self, settings: &Value) -> Instance {
-        self.built(settings, &[])
-    }
-
-    /// In another environment.
-    pub fn instance_in(&self, environment: &[(&str, &str)]) -> Instance {
-        self.built(&json!({}), environment)
-    }
-
-    fn built(&self, settings: &Value, environment: &[(&str, &str)]) -> Instance {
         let defaults = json!({ "mode": "enforce", "blockedPolicies": [ADMIN], "protected": [] });
         let document = testkit::settings::document("revoke-permissions", &[&defaults, settings]);
-        self.built_of(&document, environment)
+        self.built(&document)
     }
 
     /// With a whole document.
     pub fn instance_of(&self, document: &Value) -> Instance {
-        self.built_of(&Document::parse(&document.to_string()).unwrap(), &[])
+        self.built(&Document::parse(&document.to_string()).unwrap())
     }
 
-    fn built_of(&self, document: &Document, environment: &[(&str, &str)]) -> Instance {
-        let environment = [&[("ACCOUNT_ID", ACCOUNT)], environment].concat();
-        let environment = Environment::read(SettingsReader::new(testkit::settings::environment(&environment))).unwrap();
+    fn built(&self, document: &Document) -> Instance {
+        let environment = Environment::read(SettingsReader::new([]), testkit::role(ACCOUNT)).unwrap();
         let settings = Settings::read(&environment, document, self.clock.now()).unwrap();
         Engine {
             policy: settings.policy.clone(),
@@ -511,7 +501,7 @@ impl World {
             reporter: Silent,
             clock: self.clock,
             switch: Arc::new(AlwaysOn),
-            actor: format!("arn:aws:iam::{ACCOUNT}:role/revoke-permissions"),
+            actor: testkit::role(ACCOUNT),
         }
     }
 

@@ -9,8 +9,8 @@ use crate::{
     clock::Timestamp,
     failure::{Class, Failure},
     finding::{Channel, Evidence},
-    ids::RecordId,
-    ledger::{Image, Record, Revision, Status, Word},
+    ids::{AccountId, RecordId},
+    ledger::{Image, Record, Revision, ScopeKey, Status, Word},
     outcome::{Outcome, Reason},
     report::Report,
 };
@@ -131,14 +131,15 @@ impl<R: Remediation> Case<R> {
     }
 
     /// The record as it is to be written next.
-    pub(super) fn record(&self, scope: &str, status: Status, now: Timestamp) -> Result<Record, Failure> {
+    pub(super) fn record(&self, scope: ScopeKey<'_>, status: Status, now: Timestamp) -> Result<Record, Failure> {
         let mut record = match &self.record {
             Some(record) => record.clone(),
             None => Record {
                 id: self.id.clone(),
                 revision: Revision::ABSENT,
-                remediation: R::NAME.to_owned(),
-                scope: scope.to_owned(),
+                remediation: scope.remediation.to_owned(),
+                account: AccountId::new(scope.account),
+                scope: scope.scope.to_owned(),
                 target: to_json(&self.target)?,
                 evidence: self.evidence.clone(),
                 status: Status::Intended,
@@ -177,7 +178,7 @@ impl<R: Remediation> Case<R> {
     /// The same with the change that is planned.
     pub(super) fn record_with<W: Serialize>(
         &self,
-        scope: &str,
+        scope: ScopeKey<'_>,
         status: Status,
         change: &W,
         image: Image,

@@ -32,22 +32,14 @@ pub struct Policy {
     pub exemptions: Vec<Exemption>,
     /// Whether GuardDuty's sample findings are acted on.
     pub allow_samples: bool,
-    /// The account that is acted in.
-    pub account: AccountId,
-    /// Whether findings about other accounts are acted on, too.
-    pub any_account: bool,
 }
 
 impl Policy {
-    /// What a document says of a function that acts in this account: the policy, and the function's own settings.
+    /// What a document says of a function: the policy, and the function's own settings.
     ///
     /// # Errors
     /// All that is wrong in the function's settings, each by its path.
-    pub fn read<S: Section>(
-        document: &Document,
-        function: &str,
-        account: AccountId,
-    ) -> Result<(Self, S), InvalidSettings> {
+    pub fn read<S: Section>(document: &Document, function: &str) -> Result<(Self, S), InvalidSettings> {
         let (common, own) = document.of::<S>(function)?;
         let policy = Self {
             mode: common.mode.unwrap_or(document.mode),
@@ -60,8 +52,6 @@ impl Policy {
             approval: document.approval_hours.span(),
             exemptions: document.exemptions.clone(),
             allow_samples: common.sample_findings,
-            account,
-            any_account: false,
         };
         Ok((policy, own))
     }
@@ -84,12 +74,12 @@ impl Policy {
         !self.stop && modes.any(|mode| mode >= Mode::Approve)
     }
 
-    /// Why nothing is to be done about this kind of finding on a resource of these names.
+    /// Why nothing is to be done in an account about this kind of finding on a resource of these names.
     #[must_use]
-    pub fn exempts(&self, kind: &str, resources: &[String], now: Timestamp) -> Option<Reason> {
+    pub fn exempts(&self, account: &AccountId, kind: &str, resources: &[String], now: Timestamp) -> Option<Reason> {
         let covers = |exemption: &&Exemption| {
             let mut names = resources.iter();
-            names.any(|resource| exemption.covers(kind, resource, now))
+            names.any(|resource| exemption.covers(account, kind, resource, now))
         };
         let exemption = self.exemptions.iter().find(covers)?;
         let text = format!(
@@ -99,11 +89,11 @@ impl Policy {
         Some(Reason::new("exempt", text))
     }
 
-    /// What may be changed within this hour.
-    pub(super) fn budget(&self, function: &str, now: Timestamp) -> Budget {
+    /// What a function may change in an account within this hour.
+    pub(super) fn budget(&self, function: &str, account: &AccountId, now: Timestamp) -> Budget {
         let hour = now.timestamp().div_euclid(3600);
         Budget {
-            key: format!("{function}#{}#{hour}", self.account),
+            key: format!("{function}#{account}#{hour}"),
             limit: self.changes_per_hour,
         }
     }
@@ -136,7 +126,7 @@ mod tests {
 
     fn policy(text: &str) -> Policy {
         let document = Document::parse(text).unwrap();
-        let read = Policy::read::<Nothing>(&document, "block-ip", AccountId::new("111122223333"));
+        let read = Policy::read::<Nothing>(&document, "block-ip");
         read.unwrap().0
     }
 

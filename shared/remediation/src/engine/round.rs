@@ -143,12 +143,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     async fn look(&self, scope: &R::Scope, cases: &mut [Case<R>], progress: &mut Progress) -> Result<Next, Failure> {
         let name = scope.to_string();
-        let key = ScopeKey {
-            remediation: R::NAME,
-            scope: &name,
-        };
+        let key = self.key(&name);
 
-        let refusals = refusals(cases, &name, self.clock.now())?;
+        let refusals = refusals(cases, key, self.clock.now())?;
         if !self.store(key, cases, refusals).await? {
             return Ok(Next::LookAgain(Duration::ZERO));
         }
@@ -218,7 +215,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 );
                 return Err(Failure::new(Class::Transient, R::NAME, "LookTooSlow", text));
             }
-            if let crate::ledger::Turn::At(free) = self.ledger.turn(&pace.key, pace.every, self.clock.now()).await? {
+            let turn = format!("{}#{}", pace.key, self.actor.account());
+            if let crate::ledger::Turn::At(free) = self.ledger.turn(&turn, pace.every, self.clock.now()).await? {
                 // By then another instance may have written what we want: look again rather than write blindly.
                 let wait = (free - now).to_std().unwrap_or_default();
                 return Ok(Next::LookAgain(wait + Class::Conflict.pause(1, self.jitter())));
@@ -322,7 +320,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             for (index, case) in members {
                 let index = Some(*index);
                 let settle = |outcome: Outcome, standing| -> Result<Pending<R::Change>, Failure> {
-                    let mut record = case.record(&name, Status::Settled(outcome.clone()), now)?;
+                    let mut record = case.record(self.key(&name), Status::Settled(outcome.clone()), now)?;
                     if matches!(outcome, Outcome::Remediated(_) | Outcome::Undone(_)) {
                         record.requests.extend(progress.requests.iter().cloned());
                     }
@@ -377,8 +375,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             } else {
                                 let (Step::Make(change) | Step::Revert(change)) = step;
                                 let image = self.remediation.image(scope, change);
-                                let record =
-                                    case.record_with(&name, Status::Settled(outcome.clone()), change, image, now)?;
+                                let record = case.record_with(
+                                    self.key(&name),
+                                    Status::Settled(outcome.clone()),
+                                    change,
+                                    image,
+                                    now,
+                                )?;
                                 let entry = Entry {
                                     record: Some(record),
                                     standing: None,
@@ -486,10 +489,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let record = if is_recorded {
             None
         } else if status == Status::Reverting {
-            Some(case.record(&scope.to_string(), status, now)?)
+            Some(case.record(self.key(&scope.to_string()), status, now)?)
         } else {
             Some(case.record_with(
-                &scope.to_string(),
+                self.key(&scope.to_string()),
                 status,
                 change,
                 self.remediation.image(scope, change),
@@ -562,7 +565,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         target: due.target.clone(),
                         revision: row.map_or(Revision::ABSENT, |row| row.revision),
                         phase: Phase::Active,
-                        record: row.map_or_else(|| unasked::<R>(&due.target), |row| row.record.clone()),
+                        record: row.map_or_else(|| self.unasked(&due.target), |row| row.record.clone()),
                         change: change.clone(),
                     })),
                 },
@@ -620,8 +623,18 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         }
     }
 
+    /// The record id of a standing change that no finding asked for.
+    fn unasked(&self, target: &str) -> RecordId {
+        RecordId::derive(
+            self.key("upkeep"),
+            target,
+            &FindingId::new(""),
+            &FindingVersion::new(""),
+        )
+    }
+
     async fn write(&self, key: ScopeKey<'_>, entries: &[Entry<R::Change>]) -> Result<Vec<Written>, Failure> {
-        let budget = self.policy.budget(R::NAME, self.clock.now());
+        let budget = self.policy.budget(R::NAME, self.actor.account(), self.clock.now());
         self.ledger.write(key, entries, &budget).await
     }
 
@@ -631,7 +644,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let Some(record) = &mut entry.record else {
             return (entry, false);
         };
-        record.actor.clone_from(&self.actor);
+        record.actor = self.actor.to_string();
         let notice = !record.noticed && matches!(&record.status, Status::Settled(outcome) if outcome.is_notable());
         record.noticed |= notice;
         (entry, notice)
@@ -707,7 +720,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let entries: Vec<Entry<R::Change>> = cases
             .iter()
             .filter(|case| case.is_open() && case.kind != Kind::Undo)
-            .filter_map(|case| case.record(&name, Status::Settled(outcome.clone()), now).ok())
+            .filter_map(|case| case.record(self.key(&name), Status::Settled(outcome.clone()), now).ok())
             .map(|record| Entry {
                 record: Some(record),
                 standing: None,
@@ -718,10 +731,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             case.repeated = matches!(before, Some(Status::Settled(Outcome::Failed(_))));
             case.outcome = Some(outcome.clone());
         }
-        let key = ScopeKey {
-            remediation: R::NAME,
-            scope: &name,
-        };
+        let key = self.key(&name);
         let (entries, _): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
         if !entries.is_empty()
             && let Err(failure) = self.write(key, &entries).await
@@ -759,10 +769,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .collect();
         if !entries.is_empty() {
             let name = scope.to_string();
-            let key = ScopeKey {
-                remediation: R::NAME,
-                scope: &name,
-            };
+            let key = self.key(&name);
             self.write(key, &entries).await?;
         }
         Ok(())
@@ -774,10 +781,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         for case in cases.iter_mut().filter(|case| case.is_open()) {
             case.outcome = case.refused.take().map(Outcome::Declined);
         }
-        let key = ScopeKey {
-            remediation: R::NAME,
-            scope: &name,
-        };
+        let key = self.key(&name);
         let standing = self.ledger.standing::<R::Change>(key).await?;
         let state = self.observe(scope, cases).await?;
         let plan = self.plan(scope, cases, &standing, &state, self.clock.now());
@@ -809,7 +813,7 @@ struct Sorted<C> {
 /// Records what the guardrails refuse. A record of something that was done is never overwritten with a refusal.
 fn refusals<R: Remediation>(
     cases: &[Case<R>],
-    scope: &str,
+    scope: ScopeKey<'_>,
     now: Timestamp,
 ) -> Result<Vec<Pending<R::Change>>, Failure> {
     let mut pending = Vec::new();
@@ -847,11 +851,6 @@ fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)>
         .into_iter()
         .map(|(target, members)| (target.to_owned(), members))
         .collect()
-}
-
-/// The record id of a standing change that no finding asked for.
-fn unasked<R: Remediation>(target: &str) -> RecordId {
-    RecordId::derive(R::NAME, "upkeep", target, &FindingId::new(""), &FindingVersion::new(""))
 }
 
 /// Of what was announced before the kill switch was set.

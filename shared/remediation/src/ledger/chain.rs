@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{RETENTION, Record, Revision};
-use crate::{clock::Timestamp, ids::RecordId};
+use crate::{
+    clock::Timestamp,
+    ids::{RecordId, hex},
+};
 
 /// A SHA-256, in hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,10 +35,6 @@ impl Digest {
     pub fn none() -> Self {
         Self("0".repeat(64))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl fmt::Display for Digest {
@@ -237,6 +236,12 @@ mod tests {
         ledger::Status,
     };
 
+    const SCOPE: crate::ledger::ScopeKey<'_> = crate::ledger::ScopeKey {
+        account: "111122223333",
+        remediation: "block-ip",
+        scope: "set",
+    };
+
     fn at(days: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + TimeDelta::days(days)
     }
@@ -244,9 +249,10 @@ mod tests {
     fn stored(name: &str, text: &str) -> Stored {
         let (finding, version) = (FindingId::new(name), FindingVersion::new("1"));
         let record = Record {
-            id: RecordId::derive("block-ip", "set", name, &finding, &version),
+            id: RecordId::derive(SCOPE, name, &finding, &version),
             revision: Revision(1),
             remediation: "block-ip".to_owned(),
+            account: AccountId::new(SCOPE.account),
             scope: "set".to_owned(),
             target: Value::Null,
             evidence: Evidence {

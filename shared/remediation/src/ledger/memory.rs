@@ -20,10 +20,21 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct MemoryLedger(Mutex<Tables>);
 
+/// Account, remediation and scope.
+type Place = (String, String, String);
+
+fn place(scope: ScopeKey<'_>) -> Place {
+    (
+        scope.account.to_owned(),
+        scope.remediation.to_owned(),
+        scope.scope.to_owned(),
+    )
+}
+
 #[derive(Debug, Default)]
 struct Tables {
     records: BTreeMap<RecordId, Record>,
-    standing: BTreeMap<(String, String), BTreeMap<String, Standing<Value>>>,
+    standing: BTreeMap<Place, BTreeMap<String, Standing<Value>>>,
     turns: BTreeMap<String, Timestamp>,
     spent: BTreeMap<String, u32>,
     writes: u64,
@@ -52,14 +63,14 @@ fn not_json(error: &serde_json::Error) -> Failure {
 }
 
 impl Tables {
-    fn revision(&self, scope: &(String, String), target: &str) -> Revision {
+    fn revision(&self, scope: &Place, target: &str) -> Revision {
         self.standing
             .get(scope)
             .and_then(|entries| entries.get(target))
             .map_or(Revision::ABSENT, |held| held.revision)
     }
 
-    fn is_current(&self, scope: &(String, String), entry: &Entry<Value>) -> bool {
+    fn is_current(&self, scope: &Place, entry: &Entry<Value>) -> bool {
         let record = entry.record.as_ref().is_none_or(|record| {
             self.records
                 .get(&record.id)
@@ -76,7 +87,7 @@ impl Tables {
         record && standing
     }
 
-    fn store(&mut self, scope: &(String, String), entry: Entry<Value>) {
+    fn store(&mut self, scope: &Place, entry: Entry<Value>) {
         self.writes += 1;
         if let Some(mut record) = entry.record {
             record.revision = record.revision.next();
@@ -136,7 +147,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
-        let key = (scope.remediation.to_owned(), scope.scope.to_owned());
+        let key = place(scope);
         let tables = self.tables();
         let held = tables.standing.get(&key).into_iter().flat_map(BTreeMap::values);
         held.map(|held| {
@@ -157,7 +168,7 @@ impl Ledger for MemoryLedger {
         entries: &[Entry<C>],
         budget: &Budget,
     ) -> Result<Vec<Written>, Failure> {
-        let key = (scope.remediation.to_owned(), scope.scope.to_owned());
+        let key = place(scope);
         let erased = entries.iter().map(erase).collect::<Result<Vec<_>, _>>()?;
         let mut tables = self.tables();
         let mut written = Vec::with_capacity(erased.len());

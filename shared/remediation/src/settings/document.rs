@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::{NaiveDate, NaiveTime};
 use schemars::{JsonSchema, SchemaGenerator};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
 use serde_json::{Map, Value, json};
 
 use super::{Hours, InvalidSetting, InvalidSettings, Mode, strict};
-use crate::{clock::Timestamp, json, policy::matches};
+use crate::{clock::Timestamp, ids::AccountId, json, policy::matches};
 
 /// The functions that there are; settings of any other name are a mistake.
 pub const FUNCTIONS: [&str; 4] = [
@@ -73,6 +76,10 @@ pub struct Exemption {
     #[serde(default = "any")]
     #[schemars(length(min = 1))]
     pub control: String,
+    /// The account that it holds in; in all, if none is named.
+    #[serde(default, deserialize_with = "account")]
+    #[schemars(with = "Option<String>", extend("pattern" = "^[0-9]{12}$"))]
+    pub account: Option<AccountId>,
     /// Who answers for it.
     #[schemars(length(min = 1))]
     pub owner: String,
@@ -83,15 +90,21 @@ pub struct Exemption {
     pub expires: NaiveDate,
 }
 
+fn account<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AccountId>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| AccountId::parse(&text).map_err(D::Error::custom))
+        .transpose()
+}
+
 fn any() -> String {
     "*".to_owned()
 }
 
 impl Exemption {
-    /// Whether it holds on that day.
+    /// Whether it holds in an account on that day.
     #[must_use]
-    pub fn holds(&self, now: Timestamp) -> bool {
-        now.date_naive() <= self.expires
+    pub fn holds(&self, account: &AccountId, now: Timestamp) -> bool {
+        now.date_naive() <= self.expires && self.account.as_ref().is_none_or(|own| own == account)
     }
 
     /// When it ends.
@@ -101,11 +114,11 @@ impl Exemption {
         after.and_time(NaiveTime::MIN).and_utc()
     }
 
-    /// Whether it holds for a control on a resource.
+    /// Whether it holds for a control on a resource of an account.
     #[must_use]
-    pub fn covers(&self, control: &str, resource: &str, now: Timestamp) -> bool {
+    pub fn covers(&self, account: &AccountId, control: &str, resource: &str, now: Timestamp) -> bool {
         let is_meant = |pattern: &str, text: &str| matches(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase());
-        self.holds(now) && is_meant(&self.control, control) && is_meant(&self.resource, resource)
+        self.holds(account, now) && is_meant(&self.control, control) && is_meant(&self.resource, resource)
     }
 }
 
@@ -312,6 +325,7 @@ mod tests {
                 { "resource": "a", "owner": "b", "reason": "c", "expires": "2026-13-01" },
                 { "resource": "a", "owner": "b", "reason": "c", "expires": "2027-01-01" },
                 { "resource": "a", "expires": "2027-01-01", "until": 1 },
+                { "resource": "a", "owner": "b", "reason": "c", "expires": "2027-01-01", "account": "1" },
             ],
             "functions": { "block-ip": 7 },
         }));
@@ -325,6 +339,7 @@ mod tests {
                 "setting exemptions[0]",
                 "setting exemptions[2].until",
                 "setting exemptions[2]",
+                "setting exemptions[3].account",
                 "setting functions.block-ip",
                 "setting mode",
                 "setting stop",
@@ -401,14 +416,17 @@ mod tests {
         let exemption = Exemption {
             resource: "role/Deploy-*".to_owned(),
             control: "IAM.*".to_owned(),
+            account: Some(AccountId::new("111122223333")),
             owner: "ann".to_owned(),
             reason: "moving".to_owned(),
             expires: NaiveDate::from_ymd_opt(2026, 11, 23).unwrap(),
         };
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (last, over) = (at("2026-11-23T23:59:59Z"), at("2026-11-24T00:00:00Z"));
-        assert!(exemption.covers("IAM.1", "role/deploy-x", last));
-        assert!(!exemption.covers("IAM.1", "role/deploy-x", over));
-        assert!(!exemption.covers("KMS.1", "role/deploy-x", last) && !exemption.covers("IAM.1", "role/x", last));
+        let covers = |control, resource, now| exemption.covers(&AccountId::new("111122223333"), control, resource, now);
+        assert!(covers("IAM.1", "role/deploy-x", last));
+        assert!(!covers("IAM.1", "role/deploy-x", over));
+        assert!(!covers("KMS.1", "role/deploy-x", last) && !covers("IAM.1", "role/x", last));
+        assert!(!exemption.covers(&AccountId::new("444455556666"), "IAM.1", "role/deploy-x", last));
     }
 }

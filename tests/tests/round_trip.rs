@@ -1,0 +1,178 @@
+//! Apply, undo, and the whole account is as it was: every kind of change, by the deployed functions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+#[path = "common/deployed.rs"]
+mod deployed;
+#[path = "common/seeds.rs"]
+mod seeds;
+
+use chrono::{SecondsFormat, Utc};
+use deployed::{Stack, outcomes};
+use local_cloud::Call;
+use securecart_tests::read_ip_set;
+use seeds::{allow, arn, policy};
+use serde_json::{Value, json};
+
+/// What is changed: by which function, for which sample event.
+const CHANGES: [(&str, &str, &str); 17] = [
+    ("an address in the set", "block-ip", "ssh-brute-force"),
+    ("several addresses", "block-ip", "port-probe-several"),
+    ("a key, by a rule", "disable-access-key", "securityhub-iam3"),
+    ("a key and its sessions", "disable-access-key", "health-exposed-key"),
+    ("the sessions of a user", "disable-access-key", "guardduty-user-session"),
+    ("the sessions of a role", "disable-access-key", "guardduty-role-session"),
+    ("a default encryption", "enforce-s3-encryption", "securityhub-s3-17"),
+    ("a statement in a policy", "enforce-s3-encryption", "securityhub-s3-5"),
+    (
+        "a policy where there was none",
+        "enforce-s3-encryption",
+        "config-ssl-requests-only",
+    ),
+    (
+        "a version of a managed policy",
+        "revoke-permissions",
+        "securityhub-iam1",
+    ),
+    (
+        "a recommended version",
+        "revoke-permissions",
+        "access-analyzer-unused-permission",
+    ),
+    (
+        "an inline policy that is trimmed",
+        "revoke-permissions",
+        "securityhub-kms2",
+    ),
+    (
+        "an inline policy that goes",
+        "revoke-permissions",
+        "config-inline-policy",
+    ),
+    (
+        "a managed policy that is detached",
+        "revoke-permissions",
+        "config-blacklisted",
+    ),
+    ("a quarantine", "revoke-permissions", "access-analyzer-unused-role"),
+    ("a trust policy", "revoke-permissions", "access-analyzer-external-role"),
+    (
+        "a bucket policy that goes",
+        "revoke-permissions",
+        "securityhub-external-bucket",
+    ),
+];
+
+const ORDERS: &str = "securecart-orders-111122223333";
+const UPLOADS: &str = "securecart-uploads-111122223333";
+
+fn seed(stack: &Stack) {
+    seeds::credentials(stack);
+    seeds::permissions(stack);
+    let read = json!([{ "Effect": "Allow", "Principal": { "AWS": "111122223333" }, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{ORDERS}/*") }]);
+    stack.boto3(&[
+        ("s3", "create_bucket", json!({ "Bucket": ORDERS })),
+        ("s3", "create_bucket", json!({ "Bucket": UPLOADS })),
+        (
+            "s3",
+            "put_bucket_policy",
+            json!({ "Bucket": ORDERS, "Policy": policy(&read) }),
+        ),
+    ]);
+    let sample = sample("revoke-permissions", "access-analyzer-unused-permission");
+    let less = policy(&json!([allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/orders")]));
+    let finding = json!({
+        "id": sample["detail"]["findingId"], "resource": sample["detail"]["resource"],
+        "steps": [{
+            "action": "CREATE_POLICY", "policy": arn("securecart-orders-access"), "document": less,
+            "updated": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        }],
+    });
+    stack
+        .cloud
+        .set_recommendations(&json!({ "findings": [finding] }))
+        .unwrap();
+}
+
+fn sample(function: &str, name: &str) -> Value {
+    let file = local_cloud::workspace()
+        .unwrap()
+        .join(format!("events/{function}/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+/// All that any of the functions could have changed: IAM as a whole with every key, every bucket, every IP set.
+fn account(stack: &Stack) -> Value {
+    let mut calls: Vec<Call<'_>> = vec![
+        ("iam", "get_account_authorization_details", json!({ "MaxItems": 1000 })),
+        ("iam", "list_users", json!({})),
+        ("s3", "list_buckets", json!({})),
+    ];
+    let mut answers = stack.boto3(&calls);
+    let names = |list: &Value, name: &str| -> Vec<Value> {
+        list.as_array().unwrap().iter().map(|one| one[name].clone()).collect()
+    };
+    let (users, buckets) = (
+        names(&answers[1]["Users"], "UserName"),
+        names(&answers[2]["Buckets"], "Name"),
+    );
+    assert!(users.len() > 4 && buckets.len() == 3, "{users:?} {buckets:?}");
+    calls = users
+        .iter()
+        .map(|user| ("iam", "list_access_keys", json!({ "UserName": user })))
+        .collect();
+    for bucket in &buckets {
+        let of = json!({ "Bucket": bucket });
+        calls.push(("s3", "get_bucket_encryption", of.clone()));
+        calls.push(("s3", "get_bucket_policy", of));
+    }
+    let told = |answer: Result<Value, local_cloud::CallError>| answer.unwrap_or_else(|error| json!(error.code()));
+    let rest: Vec<Value> = stack.cloud.boto3(&calls).unwrap().into_iter().map(told).collect();
+    let sets: Vec<_> = ["RegionalIPv4SetRef", "RegionalIPv6SetRef"]
+        .map(|set| read_ip_set(&stack.cloud, &stack.deployment.outputs[set]).unwrap().0)
+        .into();
+    let mut iam = answers.remove(0);
+    without_times(&mut iam);
+    json!({ "iam": iam, "rest": rest, "sets": sets })
+}
+
+/// IAM notes when a policy was touched last, and does not forget it.
+fn without_times(value: &mut Value) {
+    match value {
+        Value::Object(entries) => {
+            entries.remove("UpdateDate");
+            entries.values_mut().for_each(without_times);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(without_times),
+        _ => {}
+    }
+}
+
+#[test]
+fn what_was_applied_and_undone_leaves_no_trace_in_the_account() {
+    let mut stack = Stack::deploy_all("round-trip");
+    seed(&stack);
+    let mut before = account(&stack);
+    for (kind, function, name) in CHANGES {
+        stack = stack.about(function);
+        let answer = stack.call(&sample(function, name)).unwrap();
+        let made = outcomes(&answer)
+            .into_iter()
+            .filter(|(outcome, _)| outcome == "Remediated");
+        let made: Vec<String> = made.map(|(_, record)| record).collect();
+        assert!(!made.is_empty(), "{kind}: {answer}");
+        let after = account(&stack);
+        assert_ne!(after, before, "{kind}");
+        for record in made {
+            let undone = stack.call(&json!({ "undo": record })).unwrap();
+            assert_eq!(outcomes(&undone)[0].0, "Undone", "{kind}: {undone}");
+        }
+        let restored = account(&stack);
+        assert_eq!(restored, before, "{kind}");
+        before = restored;
+    }
+}
