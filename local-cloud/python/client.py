@@ -1,4 +1,4 @@
-"""Calls the local cloud with boto3, a client that knows nothing of the functions: what it reads is the state as anybody sees it.
+"""Calls the local cloud with boto3, a client that knows nothing of the functions: what it reads is the state as anybody sees it. Lists are read to their end.
 
     python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?, "account"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
 """
@@ -30,9 +30,12 @@ def client(service: str, region: str, account: str) -> BaseClient:
 
 
 def call(wanted: dict[str, Any]) -> dict[str, Any]:
-    operation = getattr(client(wanted["service"], wanted.get("region", "us-east-1"), wanted.get("account", "test")), wanted["operation"])
+    service = client(wanted["service"], wanted.get("region", "us-east-1"), wanted.get("account", "test"))
+    operation = wanted["operation"]
     try:
-        answer = operation(**wanted["parameters"])
+        if service.can_paginate(operation):
+            return {"answer": service.get_paginator(operation).paginate(**wanted["parameters"]).build_full_result()}
+        answer = getattr(service, operation)(**wanted["parameters"])
     except ClientError as error:
         answer = error.response
         status = answer["ResponseMetadata"]["HTTPStatusCode"]

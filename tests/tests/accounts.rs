@@ -76,7 +76,7 @@ impl Organisation {
     /// All that IAM has in every account.
     fn accounts(&self) -> BTreeMap<&'static str, Value> {
         let calls = [
-            ("iam", "get_account_authorization_details", json!({ "MaxItems": 1000 })),
+            ("iam", "get_account_authorization_details", json!({})),
             ("iam", "list_access_keys", json!({ "UserName": "checkout-deploy" })),
         ];
         let state = |account: &'static str| {

@@ -116,6 +116,7 @@ pub fn credentials(stack: &Stack) {
         ),
         ("iam", "create_user", json!({ "UserName": "reporting" })),
         ("iam", "create_user", json!({ "UserName": "ci-runner" })),
+        ("iam", "create_user", json!({ "UserName": "analyst" })),
         (
             "iam",
             "create_role",
@@ -129,6 +130,7 @@ pub fn credentials(stack: &Stack) {
             { "name": "checkout-deploy", "id": "AIDA2EXAMPLECHECKOUT0",
               "keys": [key("AKIAEXAMPLECHECKOUT0", 400, Some(100)), key("AKIAEXAMPLECHECKOUT1", 20, Some(1))] },
             { "name": "reporting", "id": "AIDA2EXAMPLEREPORTING", "keys": [key("AKIAEXAMPLEREPORTING", 200, None)] },
+            { "name": "analyst", "id": "AIDA2EXAMPLEANALYST00", "keys": [] },
             { "name": "ci-runner", "id": "AIDA2EXAMPLECIRUNNER0", "keys": [key("AKIAEXAMPLECIRUNNER0", 30, Some(0))] },
         ],
         "roles": [{ "name": "securecart-web", "id": "AROA2EXAMPLEWEBROLE00" }],
