@@ -106,6 +106,18 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
                 )
                 .await;
             }
+            "close-open-ingress" => {
+                let settings = close_open_ingress::Settings::read(&document)?;
+                let groups = close_open_ingress::AwsGroups::new(&cloud.aws);
+                let function = close_open_ingress::CloseOpenIngress::new(groups, settings.limits);
+                through(function, settings.policy, role, &intakes, &mut tally).await;
+            }
+            "enforce-storage-encryption" => {
+                let settings = enforce_storage_encryption::Settings::read(&document)?;
+                let regions = enforce_storage_encryption::AwsRegions::new(&cloud.aws);
+                let function = enforce_storage_encryption::EnforceStorageEncryption::new(regions, settings.protected);
+                through(function, settings.policy, role, &intakes, &mut tally).await;
+            }
             "disable-access-key" => {
                 let environment = disable_access_key::Environment::read(reader)?;
                 let settings = disable_access_key::Settings::read(&environment, &document)?;

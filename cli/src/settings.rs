@@ -80,8 +80,12 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
     for function in FUNCTIONS {
         let read = match function {
             "block-ip" => Policy::read::<block_ip::Own>(&document, function).map(drop),
+            "close-open-ingress" => Policy::read::<close_open_ingress::Own>(&document, function).map(drop),
             "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function).map(drop),
             "enforce-s3-encryption" => Policy::read::<enforce_s3_encryption::Own>(&document, function).map(drop),
+            "enforce-storage-encryption" => {
+                Policy::read::<enforce_storage_encryption::Own>(&document, function).map(drop)
+            }
             _ => Policy::read::<revoke_permissions::Own>(&document, function).map(drop),
         };
         wrong.extend(read.err().into_iter().flat_map(|InvalidSettings(wrong)| wrong));
@@ -97,8 +101,10 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
 pub fn whole_schema() -> Value {
     schema(&[
         ("block-ip", of::<block_ip::Own>()),
+        ("close-open-ingress", of::<close_open_ingress::Own>()),
         ("disable-access-key", of::<disable_access_key::Own>()),
         ("enforce-s3-encryption", of::<enforce_s3_encryption::Own>()),
+        ("enforce-storage-encryption", of::<enforce_storage_encryption::Own>()),
         ("revoke-permissions", of::<revoke_permissions::Own>()),
     ])
 }

@@ -32,20 +32,21 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 import botocore.session
-from botocore.model import OperationModel, Shape
-from botocore.validate import ParamValidator
+from botocore.model import OperationModel
 from moto.iam import models as moto_iam
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.securityhub.models import Finding, securityhub_backends
 from moto.wafv2.models import GLOBAL_REGION, FakeIPSet, FakeWebACL, wafv2_backends
 from werkzeug.serving import run_simple
 from werkzeug.wrappers import Request, Response
+
+from service_models import violations
 
 CONTROL = "/securecart-extension"
 # Whom a key belongs to that moto did not give out. MOTO_ACCOUNT_ID would make every caller this one.
@@ -74,41 +75,6 @@ def tidy(value: Any) -> Any:
     if isinstance(value, list):
         return [tidy(item) for item in value]
     return value
-
-
-def violations(value: Any, shape: Shape) -> list[str]:
-    """How a value differs from its shape: types and required members by botocore, then what botocore leaves to the service."""
-    report = ParamValidator().validate(value, shape)
-    return [report.generate_report()] if report.has_errors() else list(_constraints(value, shape, ""))
-
-
-def _constraints(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    if shape.type_name == "structure":
-        for name, member in shape.members.items():
-            if name in value:
-                yield from _constraints(value[name], member, f"{path}.{name}")
-    elif shape.type_name == "list":
-        yield from _within(len(value), shape, f"length of {path}")
-        for index, item in enumerate(value):
-            yield from _constraints(item, shape.member, f"{path}[{index}]")
-    elif shape.type_name == "map":
-        for key, item in value.items():
-            yield from _constraints(item, shape.value, f"{path}.{key}")
-    elif shape.type_name == "string":
-        yield from _within(len(value), shape, f"length of {path}")
-        if (allowed := shape.metadata.get("enum")) and value not in allowed:
-            yield f"{path} is {value!r}, not one of {', '.join(allowed)}"
-        if (pattern := shape.metadata.get("pattern")) and not re.search(pattern, value):
-            yield f"{path} is {value!r}, which does not match {pattern}"
-    elif shape.type_name in ("integer", "long"):
-        yield from _within(value, shape, path)
-
-
-def _within(number: int, shape: Shape, what: str) -> Iterator[str]:
-    if "min" in shape.metadata and number < shape.metadata["min"]:
-        yield f"{what} is {number}, less than {shape.metadata['min']}"
-    if "max" in shape.metadata and number > shape.metadata["max"]:
-        yield f"{what} is {number}, more than {shape.metadata['max']}"
 
 
 @dataclass(frozen=True)
@@ -273,6 +239,14 @@ def update_ip_set(call: Call, moto: Callable[[Json], Json]) -> Json:
     return moto(parameters | {"Addresses": _addresses(parameters["Addresses"], version)})
 
 
+@serves("wafv2", "GetWebACL", "GetWebACLForResource")
+def get_web_acl(call: Call, moto: Callable[[Json], Json]) -> Json:
+    """moto puts a lock token into the web ACL itself, too."""
+    answer = moto(call.parameters)
+    answer.get("WebACL", {}).pop("LockToken", None)
+    return answer
+
+
 # ---------------------------------------------------------------- Security Hub
 
 CUSTOMERS_FIELDS = ("Note", "UserDefinedFields", "VerificationState", "Workflow")
@@ -325,6 +299,12 @@ def _page(items: list[Json], parameters: Json) -> tuple[list[Json], Json]:
 
 def _findings(call: Call) -> list[Finding]:
     return securityhub_backends[call.account][call.region].findings
+
+
+@serves("securityhub", "DescribeHub")
+def describe_hub(call: Call, moto: Callable[[Json], Json]) -> Json:
+    """AWS keeps the hub's tags to ListTagsForResource."""
+    return {name: value for name, value in moto(call.parameters).items() if name != "Tags"}
 
 
 @serves("securityhub", "BatchImportFindings")

@@ -1,6 +1,6 @@
 """Calls the local cloud with boto3, a client that knows nothing of the functions: what it reads is the state as anybody sees it. Lists are read to their end.
 
-    python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?, "account"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
+    python client.py ENDPOINT < [{"service", "operation", "parameters", "region"?, "account"?, "credentials"?}, …] > [{"answer"} | {"code", "message", "status"}, …]
 """
 
 from __future__ import annotations
@@ -17,20 +17,23 @@ from botocore.exceptions import ClientError
 
 
 @cache
-def client(service: str, region: str, account: str) -> BaseClient:
+def client(service: str, region: str, key: str, secret: str, token: str | None) -> BaseClient:
     return boto3.client(
         service,
         endpoint_url=sys.argv[1],
         region_name=region,
         # The local cloud takes an account for its root user's key, and any other key for one of its own account.
-        aws_access_key_id=account,
-        aws_secret_access_key="test",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
 
 
 def call(wanted: dict[str, Any]) -> dict[str, Any]:
-    service = client(wanted["service"], wanted.get("region", "us-east-1"), wanted.get("account", "test"))
+    role = wanted.get("credentials", {})
+    identity = (role.get("AccessKeyId", wanted.get("account", "test")), role.get("SecretAccessKey", "test"), role.get("SessionToken"))
+    service = client(wanted["service"], wanted.get("region", "us-east-1"), *identity)
     operation = wanted["operation"]
     try:
         if service.can_paginate(operation):

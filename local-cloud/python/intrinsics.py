@@ -102,6 +102,9 @@ class Intrinsics:
             case "FindInMap":
                 first, second, third = self.resolve(argument)[:3]
                 return self._mappings[first][second][third]
+            case "GetAZs":
+                region = self.resolve(argument) or self._variables["AWS::Region"]
+                return [f"{region}{zone}" for zone in "abc"]
             case "Equals":
                 left, right = self.resolve(argument)
                 return str(left) == str(right)

@@ -14,6 +14,11 @@ trust policy is refused, and so is attaching a policy that does not exist. Calls
 with its path. GetRole tells of a role's last use; GetAccountAuthorizationDetails of that, of permissions boundaries and of what GetPolicy
 tells.
 
+    POST /securecart-extension/ec2   {"groups": ["sg-…"]}
+It gives the next security groups that are created these ids.
+
+EC2: whether new volumes are encrypted unasked is kept for each account and Region; network ACLs are as in `ministack_environment.py`.
+
 STS: a policy's aws:PrincipalArn is the ARN of the caller's role, with its path, and not the session's.
 
 IAM Access Analyzer: GetFindingV2, GenerateFindingRecommendation and GetFindingRecommendation are served here, for findings that a control
@@ -36,7 +41,10 @@ from xml.etree import ElementTree
 
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator
-from ministack.services import iam
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import ec2, iam
+
+import ministack_environment
 
 CONTROL = "/securecart-extension/"
 ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
@@ -50,6 +58,7 @@ Handler = Callable[[Any], Any]
 _serve = ministack.app
 _resource_arn = iam_actions.extract_resource_arn
 _role_xml = iam._role_xml
+_group_id = ec2._new_sg_id
 _condition_key = iam_evaluator._resolve_condition_key
 _last_used = iam._IAM_HANDLERS["GetAccessKeyLastUsed"]
 _account_details = iam._IAM_HANDLERS["GetAccountAuthorizationDetails"]
@@ -199,6 +208,34 @@ def paged(handler: Handler, at_most: int = 1000) -> Handler:
     return page
 
 
+next_groups: list[str] = []
+
+
+def name_groups(wanted: dict[str, Any]) -> None:
+    next_groups.extend(wanted["groups"])
+
+
+def group_id() -> str:
+    return next_groups.pop(0) if next_groups else _group_id()
+
+
+# Accounts and Regions where new volumes are encrypted unasked.
+encrypted: set[tuple[str, str]] = set()
+
+
+def ebs_encryption(operation: str) -> Handler:
+    def answer(_: Any) -> Any:
+        place = (get_account_id(), get_region())
+        if operation.startswith("Enable"):
+            encrypted.add(place)
+        elif operation.startswith("Disable"):
+            encrypted.discard(place)
+        on = str(place in encrypted).lower()
+        return ec2._xml(200, f"{operation}Response", f"<ebsEncryptionByDefault>{on}</ebsEncryptionByDefault>")
+
+    return answer
+
+
 def seed(wanted: dict[str, Any]) -> None:
     account = wanted.get("account", ACCOUNT)
     for user in wanted.get("users", []):
@@ -300,7 +337,7 @@ async def respond(send: Any, status: int, answer: dict[str, Any]) -> None:
 
 
 async def control(path: str, receive: Any, send: Any) -> None:
-    wanted = {"iam": seed, "access-analyzer": know}
+    wanted = {"iam": seed, "access-analyzer": know, "ec2": name_groups}
     try:
         wanted[path.removeprefix(CONTROL)](json.loads(await whole(receive)))
         status, answer = 200, {}
@@ -349,5 +386,9 @@ if __name__ == "__main__":
     for operation in [operation for operation in handlers if operation.startswith("List")] + ["GetGroup"]:
         handlers[operation] = paged(handlers[operation])
     handlers["GetAccountAuthorizationDetails"] = paged(account_details, DETAILS_PER_PAGE)
+    for operation in ("GetEbsEncryptionByDefault", "EnableEbsEncryptionByDefault", "DisableEbsEncryptionByDefault"):
+        ec2._ACTION_MAP[operation] = ebs_encryption(operation)
+    ec2._new_sg_id = group_id
+    ministack_environment.install()
     ministack.app = app
     ministack.main()

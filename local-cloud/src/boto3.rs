@@ -13,6 +13,15 @@ use crate::python;
 /// A call: the service, the operation in Python's spelling such as `get_bucket_policy`, and its parameters.
 pub type Call<'a> = (&'a str, &'a str, Value);
 
+/// Who calls.
+#[derive(Clone, Copy)]
+pub(crate) enum Identity<'a> {
+    /// An account's root user.
+    RootOf(&'a str),
+    /// What STS gave out: `AccessKeyId`, `SecretAccessKey` and `SessionToken`.
+    Role(&'a Value),
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Told {
@@ -22,7 +31,8 @@ enum Told {
 
 pub(crate) fn call(
     emulators: &Emulators,
-    account: Option<&str>,
+    endpoint: &str,
+    identity: Option<Identity<'_>>,
     calls: &[Call<'_>],
 ) -> Result<Vec<Result<Value, CallError>>, CallError> {
     let failed = |error: &dyn std::fmt::Display| CallError::Transport(format!("boto3: {error}"));
@@ -30,16 +40,18 @@ pub(crate) fn call(
         .iter()
         .map(|(service, operation, parameters)| {
             let mut call = json!({ "service": service, "operation": operation, "parameters": parameters });
-            if let (Some(account), Some(call)) = (account, call.as_object_mut()) {
-                call.insert("account".to_owned(), account.into());
+            if let (Some(identity), Some(call)) = (identity, call.as_object_mut()) {
+                let (name, value) = match identity {
+                    Identity::RootOf(account) => ("account", account.into()),
+                    Identity::Role(credentials) => ("credentials", credentials.clone()),
+                };
+                call.insert(name.to_owned(), value);
             }
             call
         })
         .collect();
     let mut command = Command::new(&emulators.python);
-    command
-        .arg(python::folder().join("python/client.py"))
-        .arg(&emulators.endpoint);
+    command.arg(python::folder().join("python/client.py")).arg(endpoint);
     python::without_foreign_aws(&mut command);
     let mut client = command
         .stdin(Stdio::piped())

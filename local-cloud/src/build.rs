@@ -8,10 +8,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 /// The functions, as their binaries and their folders of sample events are named.
-pub const FUNCTIONS: [&str; 4] = [
+pub const FUNCTIONS: [&str; 6] = [
     "block-ip",
+    "close-open-ingress",
     "disable-access-key",
     "enforce-s3-encryption",
+    "enforce-storage-encryption",
     "revoke-permissions",
 ];
 

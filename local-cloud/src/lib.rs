@@ -16,6 +16,7 @@ mod emulators;
 mod extension;
 mod python;
 mod stack;
+mod stacks;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use build::{FUNCTIONS, function, logical, workspace};
 pub use extension::{Extension, RecordedCall};
 pub use python::environment;
 pub use stack::{Deployment, Resource};
+pub use stacks::{Accounted, Accounting, Stack, Stacks};
 
 /// The Region of everything that does not say another.
 pub const REGION: &str = "us-east-1";
@@ -115,12 +117,32 @@ impl LocalCloud {
 
     /// Makes calls with boto3, one after the other, at ministack: as its root user, by a client that knows nothing of ours.
     pub fn boto3(&self, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
-        boto3::call(&self.emulators, None, calls)
+        boto3::call(&self.emulators, self.endpoint(), None, calls)
+    }
+
+    /// The same with a role's credentials, as `AssumeRole` gave them out: `AccessKeyId`, `SecretAccessKey` and `SessionToken`.
+    pub fn boto3_as(
+        &self,
+        credentials: &Value,
+        calls: &[Call<'_>],
+    ) -> Result<Vec<Result<Value, CallError>>, CallError> {
+        let identity = Some(boto3::Identity::Role(credentials));
+        boto3::call(&self.emulators, self.endpoint(), identity, calls)
+    }
+
+    /// The same at moto, for AWS WAF, Shield, GuardDuty and Security Hub.
+    pub fn boto3_at_moto(&self, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
+        boto3::call(&self.emulators, self.waf_endpoint(), None, calls)
     }
 
     /// The same as the root user of another account.
     pub fn boto3_in(&self, account: &str, calls: &[Call<'_>]) -> Result<Vec<Result<Value, CallError>>, CallError> {
-        boto3::call(&self.emulators, Some(account), calls)
+        boto3::call(
+            &self.emulators,
+            self.endpoint(),
+            Some(boto3::Identity::RootOf(account)),
+            calls,
+        )
     }
 
     /// Puts the settings of a deployed application, as an operator does.
@@ -148,6 +170,14 @@ impl LocalCloud {
     pub fn set_identities(&self, identities: &Value) -> Result<(), CallError> {
         let url = format!("{}/securecart-extension/iam", self.endpoint());
         self.client.control("POST", &url, Some(identities)).map(drop)
+    }
+
+    /// Gives the next security groups that are created these ids: see `python/ministack_extensions.py`.
+    pub fn name_security_groups(&self, ids: &[&str]) -> Result<(), CallError> {
+        let url = format!("{}/securecart-extension/ec2", self.endpoint());
+        self.client
+            .control("POST", &url, Some(&json!({ "groups": ids })))
+            .map(drop)
     }
 
     /// Invokes a function and waits for its answer. An error of the function itself is [`CallError::Function`].
@@ -204,6 +234,21 @@ impl LocalCloud {
         prepared: &Path,
     ) -> Result<Deployment> {
         stack::deploy(self, template, stack, binaries, parameters, Some(prepared))
+    }
+
+    /// Deploys the stacks of the reference environment that a root template names, and accounts for every resource of theirs: see
+    /// `python/stacks.py`. `binaries` are those of a SAM template among them, as for [`deploy`](Self::deploy).
+    ///
+    /// # Errors
+    /// For a resource whose type is neither created nor checked, that is not created, cannot be read back, or is not of its schema.
+    pub fn deploy_stacks(
+        &self,
+        root: &Path,
+        stack: &str,
+        binaries: &[(&str, &Path)],
+        parameters: &[(&str, &str)],
+    ) -> Result<Stacks> {
+        stacks::deploy(self, root, stack, binaries, parameters)
     }
 
     /// The path of `cargo-lambda`, which is installed beside the emulators when it is first asked for (500 MB, most of it the Zig linker).

@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: clients, IP sets and tables on the local cloud.
 
+pub mod network;
+
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;

@@ -196,8 +196,10 @@ fn claimed_by(finding: &Finding) -> Vec<IpAddr> {
 /// What the other functions make of a finding.
 fn others(finding: &Finding) -> Vec<String> {
     vec![
+        told("close-open-ingress", close_open_ingress::claim(finding)),
         told("disable-access-key", disable_access_key::claim(finding)),
         told("enforce-s3-encryption", enforce_s3_encryption::claim(finding)),
+        told("enforce-storage-encryption", enforce_storage_encryption::claim(finding)),
         told("revoke-permissions", revoke_permissions::claim(finding, &[])),
     ]
 }

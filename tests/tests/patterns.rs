@@ -262,6 +262,36 @@ fn what_is_over_passes_no_rule(cloud: &LocalCloud, patterns: &BTreeMap<String, V
             json!("UnusedIAMUserPassword"),
         ),
         (
+            "close-open-ingress/cloudtrail-authorize-ingress.json",
+            "/detail/eventName",
+            json!("RevokeSecurityGroupIngress"),
+        ),
+        (
+            "close-open-ingress/cloudtrail-authorize-ingress.json",
+            "/detail/errorCode",
+            json!("InvalidPermission.Duplicate"),
+        ),
+        (
+            "close-open-ingress/securityhub-ec2-13.json",
+            "/detail/findings/0/GeneratorId",
+            json!("security-control/EC2.21"),
+        ),
+        (
+            "close-open-ingress/config-restricted-ssh.json",
+            "/detail/newEvaluationResult/complianceType",
+            json!("COMPLIANT"),
+        ),
+        (
+            "enforce-storage-encryption/securityhub-ec2-7.json",
+            "/detail/findings/0/Compliance/Status",
+            json!("PASSED"),
+        ),
+        (
+            "enforce-storage-encryption/securityhub-ec2-3.json",
+            "/detail/findings/0/GeneratorId",
+            json!("security-control/EC2.31"),
+        ),
+        (
             "enforce-s3-encryption/securityhub-s3-17.json",
             "/detail/findings/0/Compliance/Status",
             json!("PASSED"),

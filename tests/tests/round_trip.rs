@@ -21,9 +21,15 @@ use seeds::{allow, arn, policy};
 use serde_json::{Value, json};
 
 /// What is changed: by which function, for which sample event.
-const CHANGES: [(&str, &str, &str); 17] = [
+const CHANGES: [(&str, &str, &str); 19] = [
     ("an address in the set", "block-ip", "ssh-brute-force"),
     ("several addresses", "block-ip", "port-probe-several"),
+    ("a rule of a security group", "close-open-ingress", "securityhub-ec2-13"),
+    (
+        "the default of a Region",
+        "enforce-storage-encryption",
+        "securityhub-ec2-7",
+    ),
     ("a key, by a rule", "disable-access-key", "securityhub-iam3"),
     ("a key and its sessions", "disable-access-key", "health-exposed-key"),
     ("the sessions of a user", "disable-access-key", "guardduty-user-session"),
@@ -69,6 +75,7 @@ const CHANGES: [(&str, &str, &str); 17] = [
     ),
 ];
 
+const GROUP: &str = "sg-0a1b2c3d4e5f60718";
 const ORDERS: &str = "securecart-orders-111122223333";
 const UPLOADS: &str = "securecart-uploads-111122223333";
 
@@ -84,6 +91,23 @@ fn seed(stack: &Stack) {
             "put_bucket_policy",
             json!({ "Bucket": ORDERS, "Policy": policy(&read) }),
         ),
+    ]);
+    stack.cloud.name_security_groups(&[GROUP]).unwrap();
+    let vpc = stack
+        .boto3(&[("ec2", "create_vpc", json!({ "CidrBlock": "10.0.0.0/16" }))])
+        .remove(0)["Vpc"]["VpcId"]
+        .take();
+    let rule = |port: u16, description: &str| {
+        let range = json!([{ "CidrIp": "0.0.0.0/0", "Description": description }]);
+        let permission = json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": range });
+        let call = json!({ "GroupId": GROUP, "IpPermissions": [permission] });
+        ("ec2", "authorize_security_group_ingress", call)
+    };
+    let group = json!({ "GroupName": "bastion", "Description": "bastion", "VpcId": vpc });
+    stack.boto3(&[
+        ("ec2", "create_security_group", group),
+        rule(443, "the shop"),
+        rule(22, "a minute"),
     ]);
     let sample = sample("revoke-permissions", "access-analyzer-unused-permission");
     let less = policy(&json!([allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/orders")]));
@@ -107,12 +131,15 @@ fn sample(function: &str, name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// All that any of the functions could have changed: IAM as a whole with every key, every bucket, every IP set.
+/// All that any of the functions could have changed: IAM as a whole with every key, every bucket, every IP set, every rule of a security
+/// group, the default of EBS.
 fn account(stack: &Stack) -> BTreeSet<String> {
     let mut calls: Vec<Call<'_>> = vec![
         ("iam", "get_account_authorization_details", json!({})),
         ("iam", "list_users", json!({})),
         ("s3", "list_buckets", json!({})),
+        ("ec2", "get_ebs_encryption_by_default", json!({})),
+        ("ec2", "describe_security_group_rules", json!({})),
     ];
     let mut answers = stack.boto3(&calls);
     let names = |list: &Value, name: &str| -> Vec<Value> {
@@ -137,13 +164,23 @@ fn account(stack: &Stack) -> BTreeSet<String> {
     let sets: Vec<_> = ["RegionalIPv4SetRef", "RegionalIPv6SetRef"]
         .map(|set| read_ip_set(&stack.cloud, &stack.deployment.outputs[set]).unwrap().0)
         .into();
+    let (ebs, rules) = (answers[3].take(), answers[4].take());
+    let state = json!({ "iam": answers[0].take(), "rest": rest, "sets": sets, "ebs": ebs, "rules": ingress(&rules) });
     let mut all = BTreeSet::new();
-    lines(
-        "",
-        &json!({ "iam": answers.remove(0), "rest": rest, "sets": sets }),
-        &mut all,
-    );
+    lines("", &state, &mut all);
     all
+}
+
+/// The rules of security groups without the ids that EC2 gives them, in the order of what they say.
+fn ingress(answer: &Value) -> Value {
+    let mut rules = answer["SecurityGroupRules"].as_array().unwrap().clone();
+    for rule in &mut rules {
+        let rule = rule.as_object_mut().unwrap();
+        rule.remove("SecurityGroupRuleId");
+        rule.remove("SecurityGroupRuleArn");
+    }
+    rules.sort_by_key(Value::to_string);
+    rules.into()
 }
 
 /// As lines of path and value, which can be compared. IAM notes when a policy was touched last, and does not forget it; what is

@@ -31,7 +31,7 @@ struct Function {
     read: fn(SettingsReader) -> Result<Mode, InvalidSettings>,
 }
 
-const FUNCTIONS: [Function; 4] = [
+const FUNCTIONS: [Function; 6] = [
     Function {
         name: "block-ip",
         settings: &["BLOCK_IPV4_SETS", "BLOCK_IPV6_SETS"],
@@ -43,6 +43,22 @@ const FUNCTIONS: [Function; 4] = [
         read: |reader| {
             let environment = block_ip::Environment::read(reader)?;
             Ok(block_ip::Settings::read(&environment, &settings())?.policy.mode)
+        },
+    },
+    Function {
+        name: "close-open-ingress",
+        settings: &[],
+        actions: &[
+            ("ec2:DescribeSecurityGroups", "is it there, and what is it called"),
+            ("ec2:DescribeSecurityGroupRules", "looks before and after"),
+            ("ec2:RevokeSecurityGroupIngress", "closes"),
+            ("ec2:AuthorizeSecurityGroupIngress", "opens again, for undo"),
+            ("ec2:CreateTags", "a rule's tags are given with it"),
+        ],
+        anywhere: &["Look"],
+        read: |reader| {
+            reader.finish(Some(()))?;
+            Ok(close_open_ingress::Settings::read(&settings())?.policy.mode)
         },
     },
     Function {
@@ -99,6 +115,20 @@ const FUNCTIONS: [Function; 4] = [
         read: |reader| {
             reader.finish(Some(()))?;
             Ok(enforce_s3_encryption::Settings::read(&role(), &settings())?.policy.mode)
+        },
+    },
+    Function {
+        name: "enforce-storage-encryption",
+        settings: &[],
+        actions: &[
+            ("ec2:GetEbsEncryptionByDefault", "looks before and after"),
+            ("ec2:EnableEbsEncryptionByDefault", "switches it on"),
+            ("ec2:DisableEbsEncryptionByDefault", "switches it off, for undo"),
+        ],
+        anywhere: &["EncryptByDefault"],
+        read: |reader| {
+            reader.finish(Some(()))?;
+            Ok(enforce_storage_encryption::Settings::read(&settings())?.policy.mode)
         },
     },
     Function {
@@ -198,7 +228,13 @@ const RUNTIME: [&str; 5] = [
 
 /// Read by the runtime of those that act in member accounts, too.
 const MEMBERS: [&str; 3] = ["MEMBER_ACCOUNTS", "MEMBER_EXTERNAL_ID", "MEMBER_ROLE"];
-const IN_MEMBERS: [&str; 3] = ["disable-access-key", "enforce-s3-encryption", "revoke-permissions"];
+const IN_MEMBERS: [&str; 5] = [
+    "close-open-ingress",
+    "disable-access-key",
+    "enforce-s3-encryption",
+    "enforce-storage-encryption",
+    "revoke-permissions",
+];
 
 /// Read by the TLS library: the certificates of Lambda's image.
 const FOR_TLS: &str = "SSL_CERT_FILE";
@@ -264,7 +300,13 @@ fn environment(function: &str) -> BTreeMap<String, String> {
             value.get("Fn::GetAtt"),
             value.get("Fn::Sub"),
         ) {
-            _ if value.get("Fn::Join").is_some() => default(value["Fn::Join"][1]["Ref"].as_str().unwrap()),
+            _ if value.get("Fn::Join").is_some() => match &value["Fn::Join"][1] {
+                Value::Array(parts) => {
+                    let part = |part: &Value| part["Fn::Sub"].as_str().map_or_else(|| text(part), substituted);
+                    parts.iter().map(part).collect::<Vec<_>>().join(",")
+                }
+                list => default(list["Ref"].as_str().unwrap()),
+            },
             (Some("AWS::AccountId"), ..) => "111122223333".to_owned(),
             (Some("AWS::Partition"), ..) => "aws".to_owned(),
             (Some(name), ..) if parameters.get(name).is_some() => default(name),
@@ -368,6 +410,10 @@ fn the_default_document_is_what_the_code_does_without_one() {
                 "block-ip" => {
                     let environment = block_ip::Environment::read(reader).unwrap();
                     format!("{:?}", block_ip::Settings::read(&environment, document).unwrap())
+                }
+                "close-open-ingress" => format!("{:?}", close_open_ingress::Settings::read(document).unwrap()),
+                "enforce-storage-encryption" => {
+                    format!("{:?}", enforce_storage_encryption::Settings::read(document).unwrap())
                 }
                 "disable-access-key" => {
                     let environment = disable_access_key::Environment::read(reader).unwrap();

@@ -1,13 +1,15 @@
-//! The demo: the deployed application meets attackers, stale credentials, unencrypted buckets and permissions that
-//! nobody needs.
+//! The demo: the deployed application meets attackers, open ports, stale credentials, storage without encryption and
+//! permissions that nobody needs.
 //!
 //! Events go into the queues in the form in which EventBridge delivers them; from there everything is the deployed
 //! functions' own doing. What is printed is read back from AWS's own APIs, the ledger, Security Hub and the dead-letter
 //! queue, and compared with what has to be.
 
 mod block_ip;
+mod close_open_ingress;
 mod disable_access_key;
 mod enforce_s3_encryption;
+mod enforce_storage_encryption;
 mod operator;
 mod revoke_permissions;
 pub mod stage;
@@ -27,6 +29,7 @@ pub fn settings() -> Value {
 
 /// Puts onto the stage what the sample events are about.
 pub fn seed(stage: &Stage) -> Result<()> {
+    close_open_ingress::seed(stage)?;
     disable_access_key::seed(stage)?;
     enforce_s3_encryption::seed(stage)?;
     revoke_permissions::seed(stage)
@@ -39,8 +42,10 @@ pub fn run() -> Result<()> {
     let stage = Stage::set(&settings())?;
     seed(&stage)?;
     block_ip::play(&stage)?;
+    close_open_ingress::play(&stage)?;
     disable_access_key::play(&stage)?;
     enforce_s3_encryption::play(&stage)?;
+    enforce_storage_encryption::play(&stage)?;
     revoke_permissions::play(&stage)?;
     operator::play(&stage)?;
     screen::heading(&format!(

@@ -22,6 +22,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "not-about-credentials",
             "access from outside is no matter of access keys",
         ),
+        Detail::IngressAuthorized(_) => declined("not-about-credentials", "this is about a security group"),
         Detail::BucketCreated(_) => declined("not-about-credentials", "a new bucket is no matter of access keys"),
         Detail::Other(what) => declined("not-about-credentials", format!("{what} names no access key")),
     }

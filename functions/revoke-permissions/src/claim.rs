@@ -24,6 +24,7 @@ pub fn claim(finding: &Finding, blocked: &[PolicyArn]) -> Claim<Target> {
             "not-about-permissions",
             format!("{kind} is about credentials and traffic"),
         ),
+        Detail::IngressAuthorized(_) => declined("not-about-permissions", "this is about a security group"),
         Detail::BucketCreated(_) => declined("not-about-permissions", "a new bucket has no policy"),
         Detail::Other(what) => declined("not-about-permissions", format!("{what} names no policy")),
     }

@@ -7,6 +7,8 @@
 mod buckets;
 mod calls;
 mod clients;
+#[cfg(feature = "ec2")]
+mod ec2;
 mod errors;
 #[cfg(feature = "iam")]
 mod inline;
@@ -18,6 +20,8 @@ mod settings;
 #[cfg(feature = "s3")]
 pub use buckets::BucketPolicies;
 pub use clients::Aws;
+#[cfg(feature = "ec2")]
+pub use ec2::{Ec2, SecurityGroup, SecurityGroupRule};
 pub use errors::{changed_meanwhile, classify, found, unexpected};
 #[cfg(feature = "iam")]
 pub use inline::{Bearer, InlinePolicies, decoded};

@@ -194,6 +194,8 @@ pub enum Detail {
     ExposedCredentials(Vec<String>),
     /// A bucket that was just created: its name.
     BucketCreated(String),
+    /// A security group that was just opened to somebody.
+    IngressAuthorized(IngressAuthorized),
     /// A product or class of finding that no function here acts on.
     Other(String),
 }
@@ -280,6 +282,15 @@ pub struct Resource {
     pub name: Option<String>,
     /// The unique id, such as `AIDA…`, where the finding's details state it.
     pub unique_id: Option<String>,
+}
+
+/// Rules for incoming traffic that were just added to a security group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngressAuthorized {
+    /// `sg-…`.
+    pub group: String,
+    /// The rules, by their ids, where CloudTrail tells them.
+    pub rules: Vec<String>,
 }
 
 /// Access that is granted and not used.

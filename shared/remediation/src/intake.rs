@@ -249,7 +249,7 @@ fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
             one(from_external_access(event))
         }
         ("aws.health", "AWS Health Event" | "AWS Health Abuse Event") => one(from_health(event)),
-        ("aws.s3", "AWS API Call via CloudTrail") => match from_cloudtrail(event).map_err(named)? {
+        ("aws.s3" | "aws.ec2", "AWS API Call via CloudTrail") => match from_cloudtrail(event).map_err(named)? {
             Some(finding) => one(Ok(finding)),
             None => Ok(other_event(event)),
         },

@@ -183,6 +183,9 @@ fn tell_finding(text: &mut String, finding: &Finding) {
         Detail::ExternalAccess(access) => writeln!(text, "  {access:?}").unwrap(),
         Detail::ExposedCredentials(named) => writeln!(text, "  exposed: {}", named.join(", ")).unwrap(),
         Detail::BucketCreated(name) => writeln!(text, "  created: {name}").unwrap(),
+        Detail::IngressAuthorized(added) => {
+            writeln!(text, "  opened: {} {}", added.group, added.rules.join(", ")).unwrap()
+        }
         Detail::Other(what) => writeln!(text, "  {what}").unwrap(),
     }
     let flags = [

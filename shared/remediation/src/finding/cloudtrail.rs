@@ -1,8 +1,12 @@
-//! API calls as CloudTrail records them. One matters here: the creation of a bucket.
+//! API calls as CloudTrail records them. Two matter here: the creation of a bucket, and a rule that lets traffic into a security group.
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{Channel, Detail, Envelope, Evidence, Finding, FindingError, Severity, lenient, read_time, required};
+use super::{
+    Channel, Detail, Envelope, Evidence, Finding, FindingError, IngressAuthorized, Severity, lenient, read_time,
+    required,
+};
 use crate::ids::{AccountId, FindingId, FindingVersion, Region};
 
 #[derive(Deserialize)]
@@ -27,21 +31,30 @@ struct Raw {
     /// `null` for some calls.
     #[serde(default)]
     request_parameters: lenient::Object,
+    #[serde(default)]
+    response_elements: Value,
 }
 
-/// Reads an `AWS API Call via CloudTrail` event; `None` for any other call than the creation of a bucket.
+/// Reads an `AWS API Call via CloudTrail` event; `None` for any other call than these two.
 pub(crate) fn from_cloudtrail(event: &Envelope) -> Result<Option<Finding>, FindingError> {
     let raw: Raw =
         serde_json::from_str(event.detail.get()).map_err(|error| FindingError::malformed("detail", &error))?;
-    let call = (raw.event_source.as_deref(), raw.event_name.as_deref());
-    if call != (Some("s3.amazonaws.com"), Some("CreateBucket")) {
-        return Ok(None);
-    }
+    let (kind, severity) = match (raw.event_source.as_deref(), raw.event_name.as_deref()) {
+        (Some("s3.amazonaws.com"), Some(name @ "CreateBucket")) => (name, Severity::Medium),
+        (Some("ec2.amazonaws.com"), Some(name @ "AuthorizeSecurityGroupIngress")) => (name, Severity::High),
+        _ => return Ok(None),
+    };
+    let kind = kind.to_owned();
     let detail = if raw.error_code.is_some() {
-        Detail::Other("a failed CreateBucket".to_owned())
-    } else {
+        Detail::Other(format!("a failed {kind}"))
+    } else if kind == "CreateBucket" {
         let bucket = raw.request_parameters.get(&["bucketname"]);
         Detail::BucketCreated(required(bucket, "detail.requestParameters.bucketName")?)
+    } else {
+        Detail::IngressAuthorized(opened(
+            raw.request_parameters.get(&["groupid"]),
+            &raw.response_elements,
+        )?)
     };
     let account = raw
         .recipient_account_id
@@ -55,8 +68,8 @@ pub(crate) fn from_cloudtrail(event: &Envelope) -> Result<Option<Finding>, Findi
             observed_at: event.observed(read_time(&time), &time, "detail.eventTime")?,
             version: FindingVersion::new(time),
             channel: Channel::Direct,
-            kind: "CreateBucket".to_owned(),
-            severity: Severity::Medium,
+            kind,
+            severity,
             account: AccountId::new(required(account, "detail.recipientAccountId")?),
             region: Region::new(required(region, "detail.awsRegion")?),
         },
@@ -67,6 +80,21 @@ pub(crate) fn from_cloudtrail(event: &Envelope) -> Result<Option<Finding>, Findi
         suppressed: false,
         detail,
     }))
+}
+
+/// What the request says comes in two forms, and with the group's name in place of its id; the answer names the rules.
+fn opened(group: Option<String>, answer: &Value) -> Result<IngressAuthorized, FindingError> {
+    let rules = answer.pointer("/securityGroupRuleSet/items").and_then(Value::as_array);
+    let texts = |name: &str| -> Vec<String> {
+        let rules = rules.into_iter().flatten();
+        let texts = rules.filter_map(|rule| rule.get(name).and_then(Value::as_str));
+        texts.map(str::to_owned).collect()
+    };
+    let group = group.or_else(|| texts("groupId").into_iter().next());
+    Ok(IngressAuthorized {
+        group: required(group, "detail.requestParameters.groupId")?,
+        rules: texts("securityGroupRuleId"),
+    })
 }
 
 #[cfg(test)]
@@ -137,6 +165,40 @@ mod tests {
             other[field] = value.into();
             assert_eq!(read(&other).unwrap(), None);
         }
+    }
+
+    #[test]
+    fn a_rule_that_lets_traffic_in_by_either_form_of_the_request() {
+        let opened = |request: Value, response: Value| {
+            let mut detail = detail();
+            detail["eventSource"] = "ec2.amazonaws.com".into();
+            detail["eventName"] = "AuthorizeSecurityGroupIngress".into();
+            detail["requestParameters"] = request;
+            detail["responseElements"] = response;
+            let event = Envelope::sample("aws.ec2", "AWS API Call via CloudTrail", &[], &detail);
+            from_cloudtrail(&event).map(|finding| finding.unwrap().detail)
+        };
+        let rules = json!({"securityGroupRuleSet": {"items": [
+            {"groupId": "sg-1", "securityGroupRuleId": "sgr-1"}, {"groupId": "sg-1", "securityGroupRuleId": "sgr-2"}, {"x": 1}
+        ]}});
+        let expected = |rules: &[&str]| {
+            let rules = rules.iter().map(|rule| (*rule).to_owned()).collect();
+            Detail::IngressAuthorized(IngressAuthorized {
+                group: "sg-1".to_owned(),
+                rules,
+            })
+        };
+        let named = json!({"groupId": "sg-1", "ipPermissions": {"items": []}});
+        assert_eq!(opened(named, rules.clone()).unwrap(), expected(&["sgr-1", "sgr-2"]));
+        let flat =
+            json!({"groupId": "sg-1", "ipPermissions": {}, "ipProtocol": "tcp", "fromPort": 22, "cidrIp": "0.0.0.0/0"});
+        assert_eq!(opened(flat, Value::Null).unwrap(), expected(&[]));
+        assert_eq!(
+            opened(json!({"groupName": "default"}), rules).unwrap(),
+            expected(&["sgr-1", "sgr-2"])
+        );
+        let nameless = opened(json!({"groupName": "default"}), json!({"_return": true})).unwrap_err();
+        assert_eq!(nameless.to_string(), "detail.requestParameters.groupId is missing");
     }
 
     #[test]

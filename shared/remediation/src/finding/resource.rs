@@ -3,7 +3,9 @@
 use super::{Resource, lenient::Object};
 
 /// Services whose types ASFF writes `Aws<Service><Thing>` and CloudFormation `AWS::<Service>::<Thing>`.
-const SERVICES: [(&str, &str); 9] = [
+const SERVICES: [(&str, &str); 11] = [
+    ("Ec2", "EC2"),
+    ("RdsDb", "RDS::DB"),
     ("Iam", "IAM"),
     ("S3", "S3"),
     ("Kms", "KMS"),
@@ -23,9 +25,10 @@ pub(super) fn kind(text: &str) -> String {
     let known = text.strip_prefix("Aws").and_then(|rest| {
         SERVICES.iter().find_map(|(theirs, ours)| {
             let thing = rest.strip_prefix(theirs)?;
+            let separator = if ours.contains("::") { "" } else { "::" };
             thing
                 .starts_with(|first: char| first.is_ascii_uppercase())
-                .then(|| format!("AWS::{ours}::{thing}"))
+                .then(|| format!("AWS::{ours}{separator}{thing}"))
         })
     });
     known.unwrap_or_else(|| text.to_owned())
@@ -97,7 +100,10 @@ mod tests {
             ("AwsKmsKey", "AWS::KMS::Key"),
             ("AwsAccount", "AWS::::Account"),
             ("AWS::S3::Bucket", "AWS::S3::Bucket"),
-            ("AwsRdsDbInstance", "AwsRdsDbInstance"),
+            ("AwsEc2SecurityGroup", "AWS::EC2::SecurityGroup"),
+            ("AwsEc2Volume", "AWS::EC2::Volume"),
+            ("AwsRdsDbInstance", "AWS::RDS::DBInstance"),
+            ("AwsRdsDbCluster", "AWS::RDS::DBCluster"),
             ("Other", "Other"),
         ] {
             assert_eq!(kind(text), expected);

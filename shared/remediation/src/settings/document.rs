@@ -14,10 +14,12 @@ use super::{Hours, InvalidSetting, InvalidSettings, Mode, strict};
 use crate::{clock::Timestamp, ids::AccountId, json, policy::matches};
 
 /// The functions that there are; settings of any other name are a mistake.
-pub const FUNCTIONS: [&str; 4] = [
+pub const FUNCTIONS: [&str; 6] = [
     "block-ip",
+    "close-open-ingress",
     "disable-access-key",
     "enforce-s3-encryption",
+    "enforce-storage-encryption",
     "revoke-permissions",
 ];
 

@@ -1,0 +1,172 @@
+//! What the operator sets.
+
+use std::{collections::BTreeSet, fmt};
+
+use ipnet::IpNet;
+use remediation::{
+    engine::Policy,
+    policy::matches,
+    settings::{Document, InvalidSettings, Net, Section},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::group::{GroupRef, Opening};
+
+/// What the operator sets for this function alone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(inline)]
+pub struct Own {
+    /// TCP ports that a new rule must not open to the world: the rule is closed as soon as CloudTrail tells of it.
+    pub watched_ports: Vec<Port>,
+    /// TCP ports that may be open to the world. Keep them as in EC2.18 and `vpc-sg-open-only-to-authorized-ports`.
+    pub authorized_tcp_ports: Vec<Port>,
+    /// UDP ports that may be.
+    pub authorized_udp_ports: Vec<Port>,
+    /// Rules that are declared, and left alone.
+    pub baseline: Vec<Baseline>,
+    /// Security groups that are never touched, by id or name; a `*` stands for any text.
+    pub protected_groups: Vec<String>,
+}
+
+/// A port from 1 to 65535.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "i64")]
+#[schemars(inline)]
+pub struct Port(#[schemars(range(min = 1))] u16);
+
+impl TryFrom<i64> for Port {
+    type Error = String;
+
+    fn try_from(port: i64) -> Result<Self, String> {
+        match u16::try_from(port) {
+            Ok(port) if port > 0 => Ok(Self(port)),
+            _ => Err(format!("expected a port from 1 to 65535, not {port}")),
+        }
+    }
+}
+
+/// A declared rule: all that it covers is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+pub struct Baseline {
+    /// The security group, by id or name; a `*` stands for any text.
+    pub group: String,
+    /// Its first TCP port.
+    pub from_port: Port,
+    /// Its last TCP port; the first, if none is given.
+    #[serde(default)]
+    pub to_port: Option<Port>,
+    /// From where; from anywhere, if nothing is given.
+    #[serde(default)]
+    pub source: Option<Net>,
+}
+
+impl Baseline {
+    fn covers(&self, group: &GroupRef, name: &str, opening: &Opening) -> bool {
+        let last = self.to_port.unwrap_or(self.from_port);
+        let within = |source: &IpNet| self.source.as_ref().is_none_or(|Net(net)| net.contains(source));
+        is_meant(&self.group, group, name)
+            && opening.is_tcp()
+            && opening.from >= i32::from(self.from_port.0)
+            && opening.to <= i32::from(last.0)
+            && within(&opening.source)
+    }
+}
+
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tcp {}", self.group, self.from_port.0)?;
+        self.to_port.map_or(Ok(()), |last| write!(f, "-{}", last.0))
+    }
+}
+
+impl Default for Own {
+    fn default() -> Self {
+        let ports = |ports: &[u16]| ports.iter().copied().map(Port).collect();
+        Self {
+            watched_ports: ports(&[22, 3389, 5432, 8080]),
+            authorized_tcp_ports: ports(&[80, 443]),
+            authorized_udp_ports: Vec::new(),
+            baseline: Vec::new(),
+            protected_groups: Vec::new(),
+        }
+    }
+}
+
+impl Section for Own {
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        let both = self
+            .watched_ports
+            .iter()
+            .find(|port| self.authorized_tcp_ports.contains(port));
+        let contradiction = |Port(port): &Port| ("watchedPorts", format!("{port} is authorised as well"));
+        both.map(contradiction).into_iter().collect()
+    }
+}
+
+/// Whether a pattern means a group, by its id or its name.
+fn is_meant(pattern: &str, group: &GroupRef, name: &str) -> bool {
+    matches(pattern, &group.id) || matches(pattern, name)
+}
+
+/// What is closed, and what is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP ports that a new rule must not open.
+    pub watched: BTreeSet<u16>,
+    /// TCP ports that may be open.
+    pub authorized_tcp: BTreeSet<u16>,
+    /// UDP ports that may be open.
+    pub authorized_udp: BTreeSet<u16>,
+    baseline: Vec<Baseline>,
+    protected: Vec<String>,
+}
+
+impl Limits {
+    /// Whether the group is never touched.
+    #[must_use]
+    pub fn protects(&self, group: &GroupRef, name: &str) -> bool {
+        self.protected.iter().any(|pattern| is_meant(pattern, group, name))
+    }
+
+    /// The declared rule that a rule is, if it is one.
+    #[must_use]
+    pub fn declared(&self, group: &GroupRef, name: &str, opening: &Opening) -> Option<&Baseline> {
+        self.baseline
+            .iter()
+            .find(|baseline| baseline.covers(group, name, opening))
+    }
+}
+
+/// All that can be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is allowed.
+    pub policy: Policy,
+    /// What is closed, and what is left alone.
+    pub limits: Limits,
+}
+
+impl Settings {
+    /// Reads the operator's document.
+    ///
+    /// # Errors
+    /// All settings of this function that are wrong, each by its path.
+    pub fn read(document: &Document) -> Result<Self, InvalidSettings> {
+        let (policy, own) = Policy::read::<Own>(document, "close-open-ingress")?;
+        let ports = |ports: Vec<Port>| ports.into_iter().map(|Port(port)| port).collect();
+        Ok(Self {
+            policy,
+            limits: Limits {
+                watched: ports(own.watched_ports),
+                authorized_tcp: ports(own.authorized_tcp_ports),
+                authorized_udp: ports(own.authorized_udp_ports),
+                baseline: own.baseline,
+                protected: own.protected_groups,
+            },
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! `close-open-ingress` on security groups that behave like EC2's, and break when told to.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use close_open_ingress::{CloseOpenIngress, Group, GroupRef, Groups, Opening, Rule, Settings, Write};
+use remediation::{
+    Approved, Receipt,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{AlwaysOn, Engine, Summary},
+    failure::{Class, Failure},
+    intake::{self, Invocation},
+    ledger::MemoryLedger,
+    report::Silent,
+};
+use serde_json::{Value, json};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+
+pub const ACCOUNT: &str = "111122223333";
+pub const GROUP: &str = "sg-0a1b2c3d4e5f60718";
+
+/// EC2: rules are found by what they let in; one that is put back gets an id of its own.
+#[derive(Debug, Default)]
+pub struct Ec2Double {
+    groups: Mutex<BTreeMap<String, Group>>,
+    writes: Mutex<u64>,
+    /// What becomes of the next writes.
+    pub faults: Faults,
+}
+
+impl Ec2Double {
+    pub fn put(&self, id: &str, group: Group) {
+        self.groups.lock().unwrap().insert(id.to_owned(), group);
+    }
+
+    pub fn remove(&self, id: &str) {
+        self.groups.lock().unwrap().remove(id);
+    }
+
+    /// What the group's rules let in.
+    pub fn openings(&self, id: &str) -> Vec<String> {
+        let groups = self.groups.lock().unwrap();
+        groups[id].rules.iter().map(|rule| rule.opening.to_string()).collect()
+    }
+
+    pub fn rules(&self, id: &str) -> Vec<Rule> {
+        self.groups.lock().unwrap()[id].rules.clone()
+    }
+
+    pub fn writes(&self) -> u64 {
+        *self.writes.lock().unwrap()
+    }
+
+    fn carry_out(&self, write: &Write) -> Result<(), Failure> {
+        let refused = |code: &str| Failure::new(Class::Conflict, "ec2:write", code, "");
+        let mut groups = self.groups.lock().unwrap();
+        let mut writes = self.writes.lock().unwrap();
+        let (Write::Revoke(reference, _) | Write::Authorize(reference, _)) = write;
+        let gone = || Failure::new(Class::Permanent, "ec2:write", "InvalidGroup.NotFound", "");
+        let group = groups.get_mut(&reference.id).ok_or_else(gone)?;
+        match write {
+            Write::Revoke(_, openings) => {
+                if openings.iter().any(|opening| group.rule(opening).is_none()) {
+                    return Err(refused("InvalidPermission.NotFound"));
+                }
+                group.rules.retain(|rule| !openings.contains(&rule.opening));
+            }
+            Write::Authorize(_, rule) => {
+                if group.rule(&rule.opening).is_some() {
+                    return Err(refused("InvalidPermission.Duplicate"));
+                }
+                let id = format!("sgr-{:017}", *writes);
+                group.rules.push(Rule { id, ..rule.clone() });
+            }
+        }
+        *writes += 1;
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Ec2Double>);
+
+impl Groups for Shared {
+    async fn group(&self, group: &GroupRef) -> Result<Option<Group>, Failure> {
+        Ok(self.0.groups.lock().unwrap().get(&group.id).cloned())
+    }
+
+    async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
+        let fault = self.0.faults.next();
+        if matches!(fault, Fault::None | Fault::After) {
+            self.0.carry_out(write.write())?;
+        }
+        match fault.failure("ec2:write") {
+            Some(failure) => Err(failure),
+            None => Ok(Receipt::default()),
+        }
+    }
+}
+
+pub type Instance = Engine<CloseOpenIngress<Shared>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+
+pub struct World {
+    pub ec2: Arc<Ec2Double>,
+    pub ledger: Arc<MemoryLedger>,
+    pub clock: TokioClock,
+}
+
+/// A rule, from `tcp 22 0.0.0.0/0`, `tcp 0-65535 ::/0` or `-1 * 0.0.0.0/0`.
+pub fn rule(id: &str, text: &str) -> Rule {
+    let mut parts = text.split(' ');
+    let protocol = parts.next().unwrap().to_owned();
+    let ports = parts.next().unwrap();
+    let (from, to) = ports.split_once('-').unwrap_or((ports, ports));
+    Rule {
+        id: id.to_owned(),
+        opening: Opening {
+            protocol,
+            from: from.parse().unwrap_or(-1),
+            to: to.parse().unwrap_or(-1),
+            source: parts.next().unwrap().parse().unwrap(),
+        },
+        description: Some(format!("for {text}")),
+        tags: BTreeMap::from([("team".to_owned(), "platform".to_owned())]),
+    }
+}
+
+impl World {
+    /// With the group of the samples, which has these rules.
+    pub fn with(rules: &[(&str, &str)]) -> Self {
+        let world = Self {
+            ec2: Arc::default(),
+            ledger: Arc::default(),
+            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+        };
+        let group = Group {
+            name: "securecart-bastion".to_owned(),
+            rules: rules.iter().map(|(id, text)| rule(id, text)).collect(),
+        };
+        world.ec2.put(GROUP, group);
+        world
+    }
+
+    pub fn instance(&self) -> Instance {
+        self.instance_with(&json!({}))
+    }
+
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        let document = testkit::settings::document("close-open-ingress", &[&json!({ "mode": "enforce" }), settings]);
+        let settings = Settings::read(&document).unwrap();
+        Engine {
+            policy: settings.policy,
+            remediation: CloseOpenIngress::new(Shared(Arc::clone(&self.ec2)), settings.limits),
+            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
+            reporter: Silent,
+            clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: testkit::role(ACCOUNT),
+        }
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_secs(57), self.clock.now())
+    }
+
+    pub fn openings(&self) -> Vec<String> {
+        self.ec2.openings(GROUP)
+    }
+}
+
+/// One event, from intake to its outcomes, each as `target outcome code`.
+pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
+    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
+        panic!("not an event")
+    };
+    let summary = instance.event(intake, world.deadline()).await;
+    (told(&summary), summary)
+}
+
+pub fn told(summary: &Summary) -> Vec<String> {
+    let code = |why: String| {
+        why.rsplit_once('(')
+            .map_or(why.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
+    };
+    let outcomes = summary.outcomes.iter();
+    let outcomes = outcomes.map(|report| {
+        let (name, code) = (report.outcome.name(), code(report.outcome.why()));
+        format!("{}: {name} {code}", report.target.trim_start_matches(GROUP).trim())
+    });
+    let mut told: Vec<_> = outcomes.collect();
+    told.extend(
+        summary
+            .declined
+            .iter()
+            .map(|reason| format!("declined {}", reason.code)),
+    );
+    told.sort();
+    told
+}
+
+/// A control of Security Hub about the group.
+pub fn control(control: &str, id: &str) -> Value {
+    let finding = json!({
+        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
+        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
+        "AwsAccountId": ACCOUNT, "Region": "us-east-1", "CreatedAt": "2026-11-19T00:00:00.000Z", "UpdatedAt": "2026-11-20T00:00:00.000Z",
+        "Severity": { "Label": "HIGH" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
+        "Resources": [{ "Type": "AwsEc2SecurityGroup", "Id": format!("arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/{GROUP}") }],
+        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
+    });
+    json!({
+        "version": "0", "id": "e", "detail-type": "Security Hub Findings - Imported", "source": "aws.securityhub", "account": ACCOUNT,
+        "time": "2026-11-20T00:00:00Z", "region": "us-east-1", "resources": [], "detail": { "findings": [finding] }
+    })
+}
+
+/// What CloudTrail tells of rules that were added.
+pub fn added(event: &str, rules: &[&str]) -> Value {
+    let items: Vec<_> = rules
+        .iter()
+        .map(|id| json!({ "groupId": GROUP, "securityGroupRuleId": id }))
+        .collect();
+    json!({
+        "version": "0", "id": "e", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": ACCOUNT,
+        "time": "2026-11-20T00:00:00Z", "region": "us-east-1", "resources": [], "detail": {
+            "eventID": event, "eventTime": "2026-11-20T00:00:00Z", "eventSource": "ec2.amazonaws.com",
+            "eventName": "AuthorizeSecurityGroupIngress", "awsRegion": "us-east-1", "recipientAccountId": ACCOUNT,
+            "requestParameters": { "groupId": GROUP }, "responseElements": { "securityGroupRuleSet": { "items": items } }
+        }
+    })
+}

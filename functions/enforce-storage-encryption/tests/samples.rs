@@ -1,0 +1,55 @@
+//! What `enforce-storage-encryption` answers to each file of `events/enforce-storage-encryption`, as a snapshot per file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod support;
+
+use std::{fmt::Write, path::Path};
+
+use support::World;
+use testkit::samples;
+
+const FUNCTION: &str = "enforce-storage-encryption";
+
+async fn answer(world: &World, payload: &str) -> String {
+    let mut text = samples::answer(&world.instance(), world.deadline(), payload).await;
+    let state = if world.ec2.is_on("us-east-1") { "on" } else { "off" };
+    writeln!(text, "EBS encryption by default in us-east-1: {state}").unwrap();
+    text
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_sample_is_answered_as_its_snapshot_says() {
+    for (name, payload) in samples::of(FUNCTION) {
+        let answer = answer(&World::new(), &payload).await;
+        insta::with_settings!({ description => format!("events/{FUNCTION}/{name}.json in the mode enforce"), omit_expression => true }, {
+            insta::assert_snapshot!(name, answer);
+        });
+    }
+}
+
+#[test]
+fn every_snapshot_and_every_description_belongs_to_a_sample() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    assert_eq!(samples::snapshots(&folder), samples::names(FUNCTION));
+    assert_eq!(samples::described(FUNCTION), samples::names(FUNCTION));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_that_comes_again_writes_nothing() {
+    for (name, payload) in samples::of(FUNCTION) {
+        let world = World::new();
+        answer(&world, &payload).await;
+        let (writes, records) = (world.ec2.writes(), world.ledger.records().len());
+        answer(&world, &payload).await;
+        assert_eq!(
+            (world.ec2.writes(), world.ledger.records().len()),
+            (writes, records),
+            "{name}"
+        );
+    }
+}

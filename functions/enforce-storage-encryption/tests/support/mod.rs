@@ -1,0 +1,143 @@
+//! `enforce-storage-encryption` on Regions that behave like EC2's, and break when told to.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use enforce_storage_encryption::{EnforceStorageEncryption, Regions, Settings, Switch};
+use remediation::{
+    Approved, Receipt,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{AlwaysOn, Engine, Summary},
+    failure::Failure,
+    ids::Region,
+    intake::{self, Invocation},
+    ledger::MemoryLedger,
+    report::Silent,
+};
+use serde_json::{Value, json};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+
+/// The Regions where it is on.
+#[derive(Debug, Default)]
+pub struct Ec2Double {
+    on: Mutex<BTreeSet<String>>,
+    writes: Mutex<u64>,
+    /// What becomes of the next writes.
+    pub faults: Faults,
+}
+
+impl Ec2Double {
+    pub fn switch(&self, region: &str, on: bool) {
+        let mut regions = self.on.lock().unwrap();
+        if on {
+            regions.insert(region.to_owned());
+        } else {
+            regions.remove(region);
+        }
+    }
+
+    pub fn is_on(&self, region: &str) -> bool {
+        self.on.lock().unwrap().contains(region)
+    }
+
+    pub fn writes(&self) -> u64 {
+        *self.writes.lock().unwrap()
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Ec2Double>);
+
+impl Regions for Shared {
+    async fn is_encrypted(&self, region: &Region) -> Result<bool, Failure> {
+        Ok(self.0.is_on(region.as_str()))
+    }
+
+    async fn write(&self, write: &Approved<Switch>) -> Result<Receipt, Failure> {
+        let fault = self.0.faults.next();
+        if matches!(fault, Fault::None | Fault::After) {
+            self.0.switch(write.write().region.as_str(), write.write().on);
+            *self.0.writes.lock().unwrap() += 1;
+        }
+        match fault.failure("ec2:write") {
+            Some(failure) => Err(failure),
+            None => Ok(Receipt::default()),
+        }
+    }
+}
+
+pub type Instance = Engine<EnforceStorageEncryption<Shared>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+
+pub struct World {
+    pub ec2: Arc<Ec2Double>,
+    pub ledger: Arc<MemoryLedger>,
+    pub clock: TokioClock,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            ec2: Arc::default(),
+            ledger: Arc::default(),
+            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+        }
+    }
+
+    pub fn instance(&self) -> Instance {
+        self.instance_with(&json!({}))
+    }
+
+    pub fn instance_with(&self, settings: &Value) -> Instance {
+        let document =
+            testkit::settings::document("enforce-storage-encryption", &[&json!({ "mode": "enforce" }), settings]);
+        let settings = Settings::read(&document).unwrap();
+        Engine {
+            policy: settings.policy,
+            remediation: EnforceStorageEncryption::new(Shared(Arc::clone(&self.ec2)), settings.protected),
+            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
+            reporter: Silent,
+            clock: self.clock,
+            switch: Arc::new(AlwaysOn),
+            actor: testkit::role("111122223333"),
+        }
+    }
+
+    pub fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_secs(57), self.clock.now())
+    }
+}
+
+/// A sample event, from intake to its outcomes, each as `target outcome code`.
+pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
+    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
+        panic!("not an event")
+    };
+    let summary = instance.event(intake, world.deadline()).await;
+    (told(&summary), summary)
+}
+
+pub fn told(summary: &Summary) -> Vec<String> {
+    let code = |why: String| {
+        why.rsplit_once('(')
+            .map_or(why.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
+    };
+    let outcomes = summary.outcomes.iter();
+    let outcomes = outcomes.map(|report| {
+        format!(
+            "{}: {} {}",
+            report.target,
+            report.outcome.name(),
+            code(report.outcome.why())
+        )
+    });
+    let declined = summary
+        .declined
+        .iter()
+        .map(|reason| format!("declined {}", reason.code));
+    outcomes.chain(declined).collect()
+}
