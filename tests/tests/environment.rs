@@ -9,7 +9,11 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use common::yaml;
 use local_cloud::{ACCOUNT, Accounted, Accounting, CallError, FUNCTIONS, LocalCloud, Stack, Stacks, workspace};
@@ -57,6 +61,10 @@ const SCHEMA_ONLY: [&str; 3] = [
     "AWS::SecurityHub::Standard",
 ];
 
+/// The functions that run here.
+const RUN: [&str; 2] = ["block-ip", "enforce-s3-encryption"];
+const PATIENCE: Duration = Duration::from_secs(60);
+
 struct Environment {
     cloud: LocalCloud,
     deployed: Stacks,
@@ -66,8 +74,10 @@ impl Environment {
     fn deploy(parameters: &[(&str, &str)]) -> Self {
         let cloud = LocalCloud::start(&|_| {}).unwrap();
         let root = workspace().unwrap().join("stacks/root.yaml");
-        // The functions are deployed and never run: any file stands for their binaries.
-        let binaries = FUNCTIONS.map(|function| (function, root.as_path()));
+        let built: BTreeMap<_, _> = RUN.map(|name| (name, local_cloud::function(name).unwrap())).into();
+        // The others are deployed and never run: any file stands for their binaries.
+        let binaries =
+            FUNCTIONS.map(|function| (function, built.get(function).map_or(root.as_path(), PathBuf::as_path)));
         let deployed = cloud
             .deploy_stacks(&root, "environment", &binaries, parameters)
             .unwrap();
@@ -109,6 +119,33 @@ impl Environment {
         answers.unwrap().remove(0).unwrap()
     }
 
+    /// Has the application act: it begins with a dry run.
+    fn enforce(&self) {
+        let name = self.output("template", "SettingsParameter");
+        let put = json!({ "Name": name, "Value": "{\"mode\": \"enforce\"}", "Type": "String", "Overwrite": true });
+        self.ask("ssm", "put_parameter", put);
+    }
+
+    /// Puts a sample event into the function's queue, as EventBridge does.
+    fn deliver(&self, function: &str, sample: &str) {
+        let file = workspace().unwrap().join(format!("events/{function}/{sample}.json"));
+        let queue = self.output("template", &format!("{}QueueUrl", local_cloud::logical(function)));
+        let body = std::fs::read_to_string(file).unwrap();
+        self.ask("sqs", "send_message", json!({ "QueueUrl": queue, "MessageBody": body }));
+    }
+
+    fn wait<T: std::fmt::Debug>(&self, look: impl Fn() -> Result<(), T>) {
+        let begin = Instant::now();
+        while let Err(found) = look() {
+            let logs = self.cloud.logs().display();
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{found:?}; the functions' logs are below {logs}"
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     fn ask_moto(&self, service: &'static str, operation: &'static str, parameters: Value) -> Value {
         let answers = self.cloud.boto3_at_moto(&[(service, operation, parameters)]);
         answers.unwrap().remove(0).unwrap()
@@ -139,7 +176,6 @@ fn every_row_reads_back() {
     row_4_security_groups(&environment);
     row_5_network_acls(&environment);
     row_6_web_acl(&environment);
-    row_6_a_blocked_address_is_stopped_first(&environment);
     row_7_shield(&environment);
     row_8_customers_sign_in_with_cognito(&environment);
     row_9_orders_are_for_those_who_are_signed_in(&environment);
@@ -152,6 +188,9 @@ fn every_row_reads_back() {
     row_16_security_hub(&environment);
     row_17_access_analyzer(&environment);
     rows_18_to_21_the_remediation_listens(&environment);
+    environment.enforce();
+    row_19_a_brute_force_is_blocked_in_front_of_every_other_rule(&environment);
+    row_20_a_new_bucket_is_encrypted(&environment);
 }
 
 /// What costs, or what an account has already, can be left out, and nothing else goes with it.
@@ -665,9 +704,9 @@ fn row_6_web_acl(environment: &Environment) {
     );
 }
 
-/// An address that block-ip adds meets a rule that blocks before every other one.
-fn row_6_a_blocked_address_is_stopped_first(environment: &Environment) {
-    let attacker = "198.51.100.77/32";
+/// GuardDuty sees somebody try passwords; the deployed function blocks the address in a rule that comes before every other one.
+fn row_19_a_brute_force_is_blocked_in_front_of_every_other_rule(environment: &Environment) {
+    let attacker = "198.51.100.23/32";
     let parts = |reference: &str| {
         let parts: Vec<_> = reference.split('|').map(str::to_owned).collect();
         json!({ "Name": parts[0], "Id": parts[1], "Scope": parts[2] })
@@ -677,14 +716,15 @@ fn row_6_a_blocked_address_is_stopped_first(environment: &Environment) {
         .find(|(name, _)| name.contains("V4") || name.contains("v4"))
         .unwrap();
     let place = parts(&set.physical_id);
-    let with = |more: Value| {
-        let mut place = place.clone();
-        place.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        place
-    };
     let known = environment.ask_moto("wafv2", "get_ip_set", place.clone());
-    let update = with(json!({ "Addresses": [attacker], "LockToken": known["LockToken"] }));
-    environment.ask_moto("wafv2", "update_ip_set", update);
+    assert_eq!(known["IPSet"]["Addresses"], json!([]));
+    environment.deliver("block-ip", "ssh-brute-force");
+    environment.wait(|| {
+        let now = environment.ask_moto("wafv2", "get_ip_set", place.clone());
+        (now["IPSet"]["Addresses"] == json!([attacker]))
+            .then_some(())
+            .ok_or(now)
+    });
 
     let acl = environment.found("edge", "WebAcl");
     let first = acl["Rules"]
@@ -703,8 +743,23 @@ fn row_6_a_blocked_address_is_stopped_first(environment: &Environment) {
         named && rule["Action"].get("Block").is_some()
     });
     assert!(blocks, "{group}");
-    let now = environment.ask_moto("wafv2", "get_ip_set", place.clone());
-    assert_eq!(now["IPSet"]["Addresses"], json!([attacker]));
+}
+
+/// Somebody creates a bucket; CloudTrail tells of it, and the deployed function encrypts it.
+fn row_20_a_new_bucket_is_encrypted(environment: &Environment) {
+    let bucket = json!({ "Bucket": "securecart-uploads-111122223333" });
+    environment.ask("s3", "create_bucket", bucket.clone());
+    let algorithm = || {
+        let found = environment.ask("s3", "get_bucket_encryption", bucket.clone());
+        let rule = found["ServerSideEncryptionConfiguration"]["Rules"][0].clone();
+        rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"].clone()
+    };
+    assert_eq!(algorithm(), "AES256");
+    environment.deliver("enforce-s3-encryption", "cloudtrail-create-bucket");
+    environment.wait(|| match algorithm() {
+        found if found == "aws:kms" => Ok(()),
+        other => Err(other),
+    });
 }
 
 fn row_7_shield(environment: &Environment) {
