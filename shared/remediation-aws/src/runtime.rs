@@ -49,7 +49,7 @@ struct Function<B, C> {
     home: Built<B>,
     members: Members,
     /// The clients of member accounts, and until when their credentials are good.
-    connected: tokio::sync::Mutex<BTreeMap<AccountId, (Timestamp, Built<B>)>>,
+    connected: Mutex<BTreeMap<AccountId, (Timestamp, Built<B>)>>,
     accounts: Accounts,
     settings: Arc<SettingsStore>,
     ledger: DynamoLedger,
@@ -147,7 +147,7 @@ where
         connect,
         home: Arc::new(Connected { role, build }),
         members,
-        connected: tokio::sync::Mutex::default(),
+        connected: Mutex::default(),
         settings: Arc::new(SettingsStore::new(aws_sdk_ssm::Client::new(&config), parameter)),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
         reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), topic, namespace),
@@ -319,16 +319,23 @@ where
 
     /// The clients of a member account: kept as long as their credentials are good.
     async fn connected(&self, account: &AccountId, session: &str) -> Result<Built<B>, Failure> {
-        let mut known = self.connected.lock().await;
-        if let Some((until, connected)) = known.get(account)
-            && SystemClock.now() + RENEWED_BEFORE < *until
+        // Not held while STS is asked: an account that does not answer must not keep the others waiting.
+        let known = self
+            .connected
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(account)
+            .cloned();
+        if let Some((until, connected)) = known
+            && SystemClock.now() + RENEWED_BEFORE < until
         {
-            return Ok(Arc::clone(connected));
+            return Ok(connected);
         }
         let role = self.home.role.in_account(account, &self.members.role);
         let (aws, until) = self.aws.assume(&role, session, &self.members.external_id).await?;
         let build = (self.connect)(&aws, &role, SettingsReader::from_environment()).map_err(|wrong| invalid(&wrong))?;
         let connected = Arc::new(Connected { role, build });
+        let mut known = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(account.clone(), (until, Arc::clone(&connected)));
         Ok(connected)
     }
@@ -367,8 +374,11 @@ where
         for exemption in soon {
             count += 1.0;
             let key = format!(
-                "notice#exemption#{}#{}#{}",
-                exemption.resource, exemption.control, exemption.expires
+                "notice#exemption#{}#{}#{}#{}",
+                exemption.place(),
+                exemption.resource,
+                exemption.control,
+                exemption.expires
             );
             let is_new = self
                 .ending

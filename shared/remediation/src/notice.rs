@@ -58,6 +58,7 @@ impl Notice {
         let about = [
             ("owner", plain(&exemption.owner)),
             ("control", plain(&exemption.control)),
+            ("account", plain(exemption.place())),
         ];
         let steps = ["Let it end, or set another day in the settings: securecart settings put FILE".to_owned()];
         Self::new(&title, &why, &about, &steps, "ExemptionEnds", &exemption.resource)

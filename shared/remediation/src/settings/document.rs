@@ -109,6 +109,12 @@ impl Exemption {
         now.date_naive() <= self.expires && self.account.as_ref().is_none_or(|own| own == account)
     }
 
+    /// The account that it holds in, or `all`.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.account.as_ref().map_or("all", AccountId::as_str)
+    }
+
     /// When it ends.
     #[must_use]
     pub fn end(&self) -> Timestamp {
