@@ -1,18 +1,10 @@
 //! The functions that call EC2, deployed on the local cloud: the real binaries, and boto3 to look at what they did.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-
-#[path = "common/deployed.rs"]
-mod deployed;
 
 use std::collections::BTreeSet;
 
-use deployed::{Stack, outcomes};
 use serde_json::{Value, json};
+
+use crate::stack::{Stack, outcomes};
 
 /// EC2 as boto3 sees it.
 fn ec2(stack: &Stack, operation: &'static str, parameters: Value) -> Value {

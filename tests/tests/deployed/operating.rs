@@ -1,14 +1,5 @@
 //! The operator's command on the deployed application: the real `securecart`, the real function, on the local cloud.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test that cannot go on has failed"
-)]
-
-#[path = "common/deployed.rs"]
-mod deployed;
+#![allow(clippy::print_stdout, reason = "what was left out is said")]
 
 use std::{
     path::PathBuf,
@@ -16,10 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deployed::{Stack, outcomes};
 use local_cloud::{Service, workspace};
 use securecart_tests::read_ip_set;
 use serde_json::{Value, json};
+
+use crate::stack::{Stack, outcomes};
 
 const STACK: &str = "operated";
 

@@ -1,11 +1,4 @@
 //! A function as it is deployed, on the local cloud.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{path::Path, time::Duration};
 

@@ -1,18 +1,8 @@
 //! `disable-access-key` deployed on the local cloud: the real binary under its own enforced role, and boto3 to look at what it did.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
 
-#[path = "common/deployed.rs"]
-mod deployed;
-#[path = "common/seeds.rs"]
-mod seeds;
-
-use deployed::{Stack, outcomes};
 use serde_json::{Value, json};
+
+use crate::stack::{Stack, outcomes};
 
 const FUNCTION: &str = "disable-access-key";
 
@@ -42,7 +32,7 @@ fn policies(stack: &Stack, user: &str) -> Value {
 #[test]
 fn the_deployed_function() {
     let stack = Stack::deploy(FUNCTION, "keys", &json!({}));
-    seeds::credentials(&stack);
+    crate::seeds::credentials(&stack);
     a_rule_disables_the_violating_key_and_undo_restores_it(&stack);
     a_user_is_found_by_its_id(&stack);
     a_refused_key_is_a_failure_and_its_sessions_are_cut_all_the_same(&stack);

@@ -1,20 +1,12 @@
 //! `revoke-permissions` deployed on the local cloud: the real binary under its own enforced role, and boto3 to look at what it did.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-
-#[path = "common/deployed.rs"]
-mod deployed;
-#[path = "common/seeds.rs"]
-mod seeds;
 
 use chrono::{SecondsFormat, Utc};
-use deployed::{Stack, outcomes};
-use seeds::{ADMIN, BUCKET, allow, arn, policy};
 use serde_json::{Value, json};
+
+use crate::{
+    seeds::{ADMIN, BUCKET, allow, arn, policy},
+    stack::{Stack, outcomes},
+};
 
 const FUNCTION: &str = "revoke-permissions";
 
@@ -52,7 +44,7 @@ fn undone(stack: &Stack, record: &str) {
 #[test]
 fn the_deployed_function() {
     let stack = Stack::deploy(FUNCTION, "permissions", &json!({}));
-    seeds::permissions(&stack);
+    crate::seeds::permissions(&stack);
     a_managed_policy_gets_a_new_version_and_undo_the_old_one(&stack);
     five_versions_make_room(&stack);
     inline_policies_are_rewritten_and_deleted(&stack);

@@ -1,20 +1,12 @@
 //! Several accounts: the real binary at home, its role in each member account, trust and permissions enforced by the local cloud.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-
-#[path = "common/deployed.rs"]
-mod deployed;
 
 use std::collections::BTreeMap;
 
 use chrono::{Duration, SecondsFormat, Utc};
-use deployed::{Stack, outcomes};
 use local_cloud::workspace;
 use serde_json::{Value, json};
+
+use crate::stack::{Stack, outcomes};
 
 const HOME: &str = local_cloud::ACCOUNT;
 const MEMBER: &str = "222233334444";

@@ -1,16 +1,8 @@
 //! `enforce-s3-encryption` deployed on the local cloud: the real binary under its own enforced role, and boto3 to look at what it did.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
 
-#[path = "common/deployed.rs"]
-mod deployed;
-
-use deployed::{Stack, outcomes};
 use serde_json::{Value, json};
+
+use crate::stack::{Stack, outcomes};
 
 const FUNCTION: &str = "enforce-s3-encryption";
 const ORDERS: &str = "securecart-orders-111122223333";

@@ -1,11 +1,9 @@
 //! What the sample events are about, on the local cloud.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use chrono::{Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::deployed::Stack;
+use crate::stack::Stack;
 
 pub const BUCKET: &str = "securecart-exports-111122223333";
 pub const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";

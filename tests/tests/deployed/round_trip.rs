@@ -1,24 +1,16 @@
 //! Apply, undo, and the whole account is as it was: every kind of change, by the deployed functions.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on has failed"
-)]
-
-#[path = "common/deployed.rs"]
-mod deployed;
-#[path = "common/seeds.rs"]
-mod seeds;
 
 use std::collections::BTreeSet;
 
 use chrono::{SecondsFormat, Utc};
-use deployed::{Stack, outcomes};
 use local_cloud::Call;
 use securecart_tests::read_ip_set;
-use seeds::{allow, arn, policy};
 use serde_json::{Value, json};
+
+use crate::{
+    seeds::{allow, arn, policy},
+    stack::{Stack, outcomes},
+};
 
 /// What is changed: by which function, for which sample event.
 const CHANGES: [(&str, &str, &str); 19] = [
@@ -80,8 +72,8 @@ const ORDERS: &str = "securecart-orders-111122223333";
 const UPLOADS: &str = "securecart-uploads-111122223333";
 
 fn seed(stack: &Stack) {
-    seeds::credentials(stack);
-    seeds::permissions(stack);
+    crate::seeds::credentials(stack);
+    crate::seeds::permissions(stack);
     let read = json!([{ "Effect": "Allow", "Principal": { "AWS": "111122223333" }, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{ORDERS}/*") }]);
     stack.boto3(&[
         ("s3", "create_bucket", json!({ "Bucket": ORDERS })),
