@@ -23,6 +23,18 @@ pub struct Closed {
     pub group: GroupRef,
     /// The rules, as they were; and those that were closed before for the same reason and are still.
     pub rules: Vec<Rule>,
+    /// What an operator had let in again before, of what was closed for the same reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spared: Vec<Spared>,
+}
+
+/// What an operator let in again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spared {
+    /// What the rule lets in.
+    pub opening: Opening,
+    /// It stays open until then.
+    pub until: Timestamp,
 }
 
 impl Closed {
@@ -146,6 +158,7 @@ impl Situation<'_> {
                 let closed = Closed {
                     group: self.group.clone(),
                     rules,
+                    spared: self.spared_before(target),
                 };
                 let text = format!(
                     "{id} ({name}) does not let in any more: {}",
@@ -158,25 +171,42 @@ impl Situation<'_> {
 
     /// The rules that stand closed for this target: whoever takes the next change back takes them back as well.
     fn closed_before(&self, target: &Target, state: &Group) -> Vec<Rule> {
-        let name = target.to_string();
-        let active = self
-            .standing
-            .iter()
-            .filter(|row| row.target == name && row.phase == Phase::Active);
-        let rules = active.flat_map(|row| &row.change.rules);
+        // Those whose undo is under way are still closed, too.
+        let closed = self.rows(target).filter(|row| !matches!(row.phase, Phase::Held(_)));
+        let rules = closed.flat_map(|row| &row.change.rules);
         rules
             .filter(|rule| state.rule(&rule.opening).is_none())
             .cloned()
             .collect()
     }
 
+    /// What an operator's word holds open of this target: the next change takes the place of the one that says so.
+    fn spared_before(&self, target: &Target) -> Vec<Spared> {
+        self.rows(target).flat_map(|row| self.spared(row)).collect()
+    }
+
+    fn rows(&self, target: &Target) -> impl Iterator<Item = &Standing<Closed>> {
+        let name = target.to_string();
+        self.standing.iter().filter(move |row| row.target == name)
+    }
+
+    /// What an operator let in again, as this row says it, as long as that holds.
+    fn spared(&self, row: &Standing<Closed>) -> impl Iterator<Item = Spared> {
+        let until = row.phase.held_until(self.now, HOLD);
+        let rules = row.change.rules.iter();
+        let undone = rules.filter_map(move |rule| {
+            let opening = rule.opening.clone();
+            until.map(|until| Spared { opening, until })
+        });
+        let before = row.change.spared.iter().filter(|spared| spared.until > self.now);
+        undone.chain(before.cloned())
+    }
+
     /// Until when an operator's word holds that this is open, whatever it was closed for.
     fn held_until(&self, opening: &Opening) -> Option<Timestamp> {
-        let held = self
-            .standing
-            .iter()
-            .filter(|row| row.change.rules.iter().any(|rule| rule.opening == *opening));
-        held.filter_map(|row| row.phase.held_until(self.now, HOLD)).max()
+        let spared = self.standing.iter().flat_map(|row| self.spared(row));
+        let of_this = spared.filter(|spared| spared.opening == *opening);
+        of_this.map(|spared| spared.until).max()
     }
 
     fn undo(&self, target: &Target) -> Decision<Closed> {

@@ -12,7 +12,7 @@ mod sdk;
 mod settings;
 
 pub use claim::claim;
-pub use decide::Closed;
+pub use decide::{Closed, Spared};
 pub use demand::{Demand, Family};
 pub use ec2::{Groups, Write};
 pub use group::{Group, GroupRef, Opening, Rule, Scope, Target};

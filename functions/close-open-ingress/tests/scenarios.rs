@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use close_open_ingress::Settings;
 use remediation::{ids::RecordId, settings::Document};
 use serde_json::json;
@@ -223,6 +225,60 @@ async fn what_is_closed_one_after_the_other_is_undone_together_and_a_declared_ru
         world.openings(),
         ["tcp 22 from ::/0", "tcp 22 from 0.0.0.0/0", "everything from 0.0.0.0/0"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_s_word_outlasts_the_next_change_for_the_same_reason_and_ends_in_its_time() {
+    const ALL: (&str, &str) = ("sgr-5", "-1 * 0.0.0.0/0");
+    let world = World::with(&[SSH]);
+    let instance = world.instance();
+    let closed = deliver(&instance, &world, &control("EC2.13", "a")).await.0;
+    assert_eq!(closed, ["(port 22): Remediated closed"]);
+    assert_eq!(undo(&instance, &world).await, ["(port 22): Undone opened"]);
+
+    let opens = |rules: &[(&str, &str)]| {
+        let group = close_open_ingress::Group {
+            name: "securecart-bastion".to_owned(),
+            rules: rules.iter().map(|(id, text)| rule(id, text)).collect(),
+        };
+        world.ec2.put(GROUP, group);
+    };
+    opens(&[SSH, ALL]);
+    let day = Duration::from_secs(24 * 60 * 60);
+    world.clock.advance(10 * day).await;
+    let (told, second) = deliver(&instance, &world, &control("EC2.13", "b")).await;
+    assert_eq!(
+        told,
+        ["(port 22): Declined undone"],
+        "what is left is open on an operator's word"
+    );
+    assert_eq!(world.openings(), ["tcp 22 from 0.0.0.0/0"]);
+    let told = deliver(&instance, &world, &control("EC2.13", "c")).await.0;
+    assert_eq!(told, ["(port 22): Declined undone"]);
+    let told = deliver(&instance, &world, &added("by-hand", &[SSH.0])).await.0;
+    assert_eq!(told, ["(watched ports in sgr-1): Declined undone"]);
+    assert_eq!(world.openings(), ["tcp 22 from 0.0.0.0/0"]);
+
+    // The second change is undone, and holds longer than the first.
+    instance
+        .undo(&second.outcomes[0].record, "ann", world.deadline())
+        .await
+        .unwrap();
+    assert_eq!(world.openings(), ["tcp 22 from 0.0.0.0/0", "everything from 0.0.0.0/0"]);
+    deliver(&instance, &world, &control("EC2.13", "d")).await;
+    assert_eq!(world.openings().len(), 2);
+    world.clock.advance(21 * day).await;
+    let told = deliver(&instance, &world, &control("EC2.13", "e")).await.0;
+    assert_eq!(told, ["(port 22): Declined undone"]);
+    assert_eq!(
+        world.openings(),
+        ["everything from 0.0.0.0/0"],
+        "the first word has ended"
+    );
+    world.clock.advance(10 * day).await;
+    let told = deliver(&instance, &world, &control("EC2.13", "f")).await.0;
+    assert_eq!(told, ["(port 22): Remediated closed"]);
+    assert_eq!(world.openings(), Vec::<String>::new());
 }
 
 #[test]
