@@ -18,11 +18,15 @@ Control, on the same port and unsigned:
     POST /securecart-extension/calls/reset
     GET  /securecart-extension/waf            {"update_interval_seconds": 1.0}
     POST /securecart-extension/waf            the same; 0 switches the limit off
+    GET  /securecart-extension/state          {"state": [...]}: every IP set, and every finding of Security Hub
+    POST /securecart-extension/state/save     remembers it
+    POST /securecart-extension/state/restore  makes it what it was when it was saved, as if no call had been made for long
     POST /securecart-extension/findings-v2    {"region": ..., "findings": [OCSF]}: there is no public call that imports them
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import ipaddress
 import json
@@ -172,6 +176,9 @@ class UpdateLimit:
         if now - self._last.get((account, region), float("-inf")) < self.interval:
             raise Refused("ThrottlingException", "Rate exceeded")
         self._last[account, region] = now
+
+    def forget(self) -> None:
+        self._last.clear()
 
 
 UPDATE_LIMIT = UpdateLimit()
@@ -418,6 +425,54 @@ def batch_update_findings_v2(call: Call, _: Callable[[Json], Json]) -> Json:
     return {"ProcessedFindings": processed, "UnprocessedFindings": unprocessed}
 
 
+# ---------------------------------------------------------------- the state as a whole
+
+
+class Saved:
+    """IP sets and findings. What only tells when a thing was written is left out of what is told."""
+
+    def __init__(self) -> None:
+        self._sets: Json = {}
+        self._findings: Json = {}
+        self._ocsf: Json = {}
+
+    @staticmethod
+    def _backends() -> tuple[Json, Json]:
+        both = []
+        for backends in (wafv2_backends, securityhub_backends):
+            # A copy: reading one that is not there would make it.
+            regions = {(account, region): of for account, here in list(backends.items()) for region, of in list(here.items())}
+            both.append(regions)
+        return both[0], both[1]
+
+    def told(self) -> list[str]:
+        waf, hub = self._backends()
+        sets = [
+            f"wafv2 {place} {name}: {sorted(of.addresses)}"
+            for place, backend in waf.items()
+            for name, of in ((of.name, of) for of in backend.ip_sets.values())
+        ]
+        findings = [f"securityhub {place}: {finding.data!r}" for place, backend in hub.items() for finding in backend.findings]
+        return sorted(sets + findings + [f"securityhub {place}: {finding!r}" for place, of in OCSF.items() for finding in of])
+
+    def save(self) -> None:
+        waf, hub = self._backends()
+        self._sets = {place: copy.deepcopy(dict(backend.ip_sets)) for place, backend in waf.items()}
+        self._findings = {place: copy.deepcopy(backend.findings) for place, backend in hub.items()}
+        self._ocsf = copy.deepcopy(OCSF)
+
+    def restore(self) -> None:
+        waf, hub = self._backends()
+        for place, backend in waf.items():
+            backend.ip_sets.clear()
+            backend.ip_sets.update(copy.deepcopy(self._sets.get(place, {})))
+        for place, backend in hub.items():
+            backend.findings[:] = copy.deepcopy(self._findings.get(place, []))
+        OCSF.clear()
+        OCSF.update(copy.deepcopy(self._ocsf))
+        UPDATE_LIMIT.forget()
+
+
 # ---------------------------------------------------------------- the server
 
 CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
@@ -432,6 +487,7 @@ class Extension:
         # moto compares the lock token and writes in two steps; one call at a time makes that one.
         self._one_at_a_time = threading.Lock()
         self._calls: list[Json] = []
+        self._saved = Saved()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         request = Request(environ)
@@ -524,6 +580,15 @@ class Extension:
                 answer = {"update_interval_seconds": UPDATE_LIMIT.interval}
             case "GET", "/waf":
                 answer = {"update_interval_seconds": UPDATE_LIMIT.interval}
+            case "GET", "/state":
+                answer = {"state": self._saved.told()}
+            case "POST", "/state/save":
+                self._saved.save()
+                answer = {}
+            case "POST", "/state/restore":
+                with self._one_at_a_time:
+                    self._saved.restore()
+                answer = {}
             case "POST", "/findings-v2":
                 content = request.get_json(force=True)
                 place = (moto_iam.get_account_id_from("test"), content.get("region", "us-east-1"))

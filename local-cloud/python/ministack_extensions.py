@@ -26,6 +26,11 @@ names, and are authorised as everything else is. The first answer is that the re
 out, and `finding` is what GetFindingV2 answers.
     POST /securecart-extension/access-analyzer   {"findings": [{"id", "analyzer", "resource", "finding",
                                                                "steps": [{"action", "policy", "document", "updated"}]}]}
+
+    POST /securecart-extension/session   {"FunctionName", "FunctionArn", "Role"}
+It gives the credentials that Lambda gives an instance of this function.
+
+The state of the account, and which calls were authorised: `ministack_state.py`.
 """
 
 from __future__ import annotations
@@ -41,10 +46,12 @@ from xml.etree import ElementTree
 
 from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator
+from ministack.core.lambda_runtime import execution_credentials
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, iam
 
 import ministack_environment
+import ministack_state
 
 CONTROL = "/securecart-extension/"
 ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
@@ -336,11 +343,23 @@ async def respond(send: Any, status: int, answer: dict[str, Any]) -> None:
     await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
 
-async def control(path: str, receive: Any, send: Any) -> None:
-    wanted = {"iam": seed, "access-analyzer": know, "ec2": name_groups}
+async def control(method: str, path: str, receive: Any, send: Any) -> None:
+    own = {"access-analyzer": findings, "ebs-encryption": encrypted}
+    wanted: dict[tuple[str, str], Callable[[Any], Any]] = {
+        ("POST", "iam"): seed,
+        ("POST", "access-analyzer"): know,
+        ("POST", "ec2"): name_groups,
+        ("GET", "state"): lambda _: {"state": ministack_state.told(own)},
+        ("POST", "state/save"): lambda _: ministack_state.save(own),
+        ("POST", "state/restore"): lambda _: ministack_state.restore(own),
+        ("POST", "session"): execution_credentials,
+        ("GET", "authorizations"): lambda _: {"authorizations": ministack_state.authorizations()},
+        ("POST", "authorizations/reset"): lambda _: ministack_state.reset_authorizations(),
+    }
     try:
-        wanted[path.removeprefix(CONTROL)](json.loads(await whole(receive)))
-        status, answer = 200, {}
+        body = await whole(receive)
+        answer = wanted[method, path.removeprefix(CONTROL)](json.loads(body) if body else None) or {}
+        status = 200
     except (KeyError, TypeError, ValueError) as error:
         status, answer = 400, {"code": "Refused", "message": repr(error)}
     await respond(send, status, answer)
@@ -364,8 +383,8 @@ def credential_of(scope: dict[str, Any]) -> str:
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         await _serve(scope, receive, send)
-    elif scope["path"].startswith(CONTROL) and scope["method"] == "POST":
-        await control(scope["path"], receive, send)
+    elif scope["path"].startswith(CONTROL):
+        await control(scope["method"], scope["path"], receive, send)
     elif "/access-analyzer/" in (credential := credential_of(scope)):
         await analyzer(scope, credential, receive, send)
     else:
@@ -390,5 +409,6 @@ if __name__ == "__main__":
         ec2._ACTION_MAP[operation] = ebs_encryption(operation)
     ec2._new_sg_id = group_id
     ministack_environment.install()
+    ministack_state.install()
     ministack.app = app
     ministack.main()

@@ -36,6 +36,24 @@ pub struct RecordedCall {
     pub error: Option<String>,
 }
 
+/// A call that ministack judged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[non_exhaustive]
+pub struct Authorization {
+    /// The caller's ARN: of a session, for a function.
+    pub principal: String,
+    /// The caller's account.
+    pub account: String,
+    /// As IAM names it: `iam:UpdateAccessKey`.
+    pub action: String,
+    /// The resource's ARN, or `*`.
+    pub resource: String,
+    /// The Region of the call.
+    pub region: String,
+    /// `Allow`, `Deny` or `ImplicitDeny`.
+    pub decision: String,
+}
+
 impl Extension<'_> {
     /// Sets the time that must pass between two `UpdateIPSet` in an account and Region. One second at the start, as AWS has it; zero
     /// switches the limit off.

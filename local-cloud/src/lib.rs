@@ -21,7 +21,10 @@ mod python;
 mod stack;
 mod stacks;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -29,7 +32,7 @@ use serde_json::{Value, json};
 pub use aws::{CallError, Service};
 pub use boto3::Call;
 pub use build::{FUNCTIONS, function, logical, workspace};
-pub use extension::{Extension, RecordedCall};
+pub use extension::{Authorization, Extension, RecordedCall};
 pub use instance::{Answer, Instance, Kill};
 pub use proxy::{AwsCall, Fault, Proxy, Refusal};
 pub use python::environment;
@@ -185,11 +188,79 @@ impl LocalCloud {
             .map(drop)
     }
 
+    /// The whole state of the account, as lines that can be compared: see `python/ministack_state.py` and `python/aws_extensions.py`.
+    pub fn state(&self) -> Result<BTreeSet<String>, CallError> {
+        let mut lines = BTreeSet::new();
+        for answer in self.control_both("GET", "state")? {
+            let state = answer.get("state").and_then(Value::as_array);
+            lines.extend(
+                state
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|line| Some(line.as_str()?.to_owned())),
+            );
+        }
+        Ok(lines)
+    }
+
+    /// Remembers the state of the account, with what tables and queues hold.
+    pub fn save(&self) -> Result<(), CallError> {
+        self.control_both("POST", "state/save").map(drop)
+    }
+
+    /// Makes the account what it was when it was saved. Sessions stay, and so do functions.
+    pub fn restore(&self) -> Result<(), CallError> {
+        self.control_both("POST", "state/restore").map(drop)
+    }
+
+    fn control_both(&self, method: &str, path: &str) -> Result<[Value; 2], CallError> {
+        let at = |endpoint: &str| {
+            self.client
+                .control(method, &format!("{endpoint}/securecart-extension/{path}"), None)
+        };
+        Ok([at(self.endpoint())?, at(self.waf_endpoint())?])
+    }
+
+    /// Which calls ministack judged by the permissions of their caller, in their order.
+    pub fn authorizations(&self) -> Result<Vec<Authorization>, CallError> {
+        let url = format!("{}/securecart-extension/authorizations", self.endpoint());
+        let mut answer = self.client.control("GET", &url, None)?;
+        let list = answer.get_mut("authorizations").map(Value::take).unwrap_or_default();
+        serde_json::from_value(list).map_err(|error| CallError::Transport(error.to_string()))
+    }
+
+    /// Forgets them.
+    pub fn reset_authorizations(&self) -> Result<(), CallError> {
+        let url = format!("{}/securecart-extension/authorizations/reset", self.endpoint());
+        self.client.control("POST", &url, None).map(drop)
+    }
+
     /// Invokes a function and waits for its answer. An error of the function itself is [`CallError::Function`].
     pub fn invoke(&self, function: &str, payload: &Value) -> Result<Value, CallError> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.client
             .rest(self.endpoint(), REGION, "lambda", "POST", &path, Some(payload))
+    }
+
+    /// What Lambda puts into the environment of a deployed function's instance: its own variables, and the credentials of its role.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn function_environment(&self, function: &str) -> Result<Vec<(String, String)>, CallError> {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let configuration = self.lambda("GET", &path, None)?;
+        let url = format!("{}/securecart-extension/session", self.endpoint());
+        let credentials = self.client.control("POST", &url, Some(&configuration))?;
+        let own = configuration.pointer("/Environment/Variables").unwrap_or(&Value::Null);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let pairs = [own, &credentials]
+            .map(Value::as_object)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut variables: Vec<_> = pairs.map(|(name, value)| (name.clone(), text(value))).collect();
+        variables.push(("AWS_REGION".to_owned(), REGION.to_owned()));
+        Ok(variables)
     }
 
     /// Makes one signed call of Lambda's REST API, such as `lambda("GET", "/2015-03-31/functions/", None)`.

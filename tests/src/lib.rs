@@ -1,6 +1,24 @@
-//! What the end-to-end tests share: clients, IP sets and tables on the local cloud.
+//! What the end-to-end tests share: clients, IP sets and tables on the local cloud, the deployed application and what the sample events are
+//! about.
 
+pub mod laboratory;
 pub mod network;
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+pub mod seeds;
+#[allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+pub mod stack;
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};

@@ -15,5 +15,5 @@ mod ec2;
 mod operating;
 mod permissions;
 mod round_trip;
-mod seeds;
-mod stack;
+
+use securecart_tests::{seeds, stack};

@@ -2,126 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{SecondsFormat, Utc};
 use local_cloud::Call;
 use securecart_tests::read_ip_set;
 use serde_json::{Value, json};
 
 use crate::{
-    seeds::{allow, arn, policy},
-    stack::{Stack, outcomes},
+    seeds::CHANGES,
+    stack::{Stack, outcomes, sample},
 };
-
-/// What is changed: by which function, for which sample event.
-const CHANGES: [(&str, &str, &str); 19] = [
-    ("an address in the set", "block-ip", "ssh-brute-force"),
-    ("several addresses", "block-ip", "port-probe-several"),
-    ("a rule of a security group", "close-open-ingress", "securityhub-ec2-13"),
-    (
-        "the default of a Region",
-        "enforce-storage-encryption",
-        "securityhub-ec2-7",
-    ),
-    ("a key, by a rule", "disable-access-key", "securityhub-iam3"),
-    ("a key and its sessions", "disable-access-key", "health-exposed-key"),
-    ("the sessions of a user", "disable-access-key", "guardduty-user-session"),
-    ("the sessions of a role", "disable-access-key", "guardduty-role-session"),
-    ("a default encryption", "enforce-s3-encryption", "securityhub-s3-17"),
-    ("a statement in a policy", "enforce-s3-encryption", "securityhub-s3-5"),
-    (
-        "a policy where there was none",
-        "enforce-s3-encryption",
-        "config-ssl-requests-only",
-    ),
-    (
-        "a version of a managed policy",
-        "revoke-permissions",
-        "securityhub-iam1",
-    ),
-    (
-        "a recommended version",
-        "revoke-permissions",
-        "access-analyzer-unused-permission",
-    ),
-    (
-        "an inline policy that is trimmed",
-        "revoke-permissions",
-        "securityhub-kms2",
-    ),
-    (
-        "an inline policy that goes",
-        "revoke-permissions",
-        "config-inline-policy",
-    ),
-    (
-        "a managed policy that is detached",
-        "revoke-permissions",
-        "config-blacklisted",
-    ),
-    ("a quarantine", "revoke-permissions", "access-analyzer-unused-role"),
-    ("a trust policy", "revoke-permissions", "access-analyzer-external-role"),
-    (
-        "a bucket policy that goes",
-        "revoke-permissions",
-        "securityhub-external-bucket",
-    ),
-];
-
-const GROUP: &str = "sg-0a1b2c3d4e5f60718";
-const ORDERS: &str = "securecart-orders-111122223333";
-const UPLOADS: &str = "securecart-uploads-111122223333";
-
-fn seed(stack: &Stack) {
-    crate::seeds::credentials(stack);
-    crate::seeds::permissions(stack);
-    let read = json!([{ "Effect": "Allow", "Principal": { "AWS": "111122223333" }, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{ORDERS}/*") }]);
-    stack.boto3(&[
-        ("s3", "create_bucket", json!({ "Bucket": ORDERS })),
-        ("s3", "create_bucket", json!({ "Bucket": UPLOADS })),
-        (
-            "s3",
-            "put_bucket_policy",
-            json!({ "Bucket": ORDERS, "Policy": policy(&read) }),
-        ),
-    ]);
-    stack.cloud.name_security_groups(&[GROUP]).unwrap();
-    let vpc = stack
-        .boto3(&[("ec2", "create_vpc", json!({ "CidrBlock": "10.0.0.0/16" }))])
-        .remove(0)["Vpc"]["VpcId"]
-        .take();
-    let rule = |port: u16, description: &str| {
-        let range = json!([{ "CidrIp": "0.0.0.0/0", "Description": description }]);
-        let permission = json!({ "IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": range });
-        let call = json!({ "GroupId": GROUP, "IpPermissions": [permission] });
-        ("ec2", "authorize_security_group_ingress", call)
-    };
-    let group = json!({ "GroupName": "bastion", "Description": "bastion", "VpcId": vpc });
-    stack.boto3(&[
-        ("ec2", "create_security_group", group),
-        rule(443, "the shop"),
-        rule(22, "a minute"),
-    ]);
-    let sample = sample("revoke-permissions", "access-analyzer-unused-permission");
-    let less = policy(&json!([allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/orders")]));
-    let finding = json!({
-        "id": sample["detail"]["findingId"], "resource": sample["detail"]["resource"],
-        "steps": [{
-            "action": "CREATE_POLICY", "policy": arn("securecart-orders-access"), "document": less,
-            "updated": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
-        }],
-    });
-    stack
-        .cloud
-        .set_recommendations(&json!({ "findings": [finding] }))
-        .unwrap();
-}
-
-fn sample(function: &str, name: &str) -> Value {
-    let file = local_cloud::workspace()
-        .unwrap()
-        .join(format!("events/{function}/{name}.json"));
-    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
-}
 
 /// All that any of the functions could have changed: IAM as a whole with every key, every bucket, every IP set, every rule of a security
 /// group, the default of EBS.
@@ -205,7 +93,7 @@ fn lines(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
 #[test]
 fn what_was_applied_and_undone_leaves_no_trace_in_the_account() {
     let mut stack = Stack::deploy_all("round-trip");
-    seed(&stack);
+    crate::seeds::everything(&stack);
     let before = account(&stack);
     for (kind, function, name) in CHANGES {
         stack = stack.about(function);

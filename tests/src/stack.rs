@@ -6,6 +6,7 @@ use local_cloud::{Call, CallError, Deployment, FUNCTIONS, LocalCloud, logical, w
 use serde_json::{Value, json};
 
 /// The application with one function under test.
+#[derive(Debug)]
 pub struct Stack {
     pub cloud: LocalCloud,
     pub deployment: Deployment,
@@ -90,12 +91,7 @@ impl Stack {
 
     /// A sample event of the function.
     pub fn sample(&self, name: &str) -> Value {
-        let file = workspace()
-            .unwrap()
-            .join("events")
-            .join(self.function)
-            .join(format!("{name}.json"));
-        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+        sample(self.function, name)
     }
 
     /// Invokes the function with a sample event.
@@ -131,4 +127,10 @@ pub fn outcomes(answer: &Value) -> Vec<(String, String)> {
         (outcome, report["record"].as_str().unwrap().to_owned())
     };
     outcomes.iter().map(each).collect()
+}
+
+/// A sample event of a function.
+pub fn sample(function: &str, name: &str) -> Value {
+    let file = workspace().unwrap().join(format!("events/{function}/{name}.json"));
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }

@@ -1,0 +1,166 @@
+//! Instances of the deployed functions that run here, under our eyes: with the environment and the credentials that Lambda would give them,
+//! and the proxy between them and the emulators.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context, Result};
+use local_cloud::{Answer, FUNCTIONS, Instance, Proxy, Service, logical};
+use serde_json::{Value, json};
+
+use crate::stack::Stack;
+
+/// A function's binary, and what Lambda puts into its environment.
+#[derive(Debug)]
+struct Function {
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+}
+
+/// The deployed application, its binaries, and the proxy.
+#[derive(Debug)]
+pub struct Laboratory {
+    /// What is deployed.
+    pub stack: Stack,
+    /// What all instances speak through.
+    pub proxy: Proxy,
+    functions: BTreeMap<&'static str, Function>,
+}
+
+impl Laboratory {
+    /// With the application as it is deployed.
+    ///
+    /// # Errors
+    /// When a function does not build, or is not deployed.
+    pub fn of(stack: Stack) -> Result<Self> {
+        let proxy = Proxy::start(&stack.cloud)?;
+        let mut functions = BTreeMap::new();
+        for name in FUNCTIONS {
+            let output = format!("{}FunctionName", logical(name));
+            let deployed = stack.deployment.outputs.get(&output).context(output)?;
+            let mut environment = stack.cloud.function_environment(deployed)?;
+            environment.retain(|(name, _)| !name.starts_with("AWS_ENDPOINT_URL"));
+            environment.push(("AWS_ENDPOINT_URL".to_owned(), proxy.endpoint()));
+            let binary = local_cloud::function(name)?;
+            functions.insert(name, Function { binary, environment });
+        }
+        Ok(Self {
+            stack,
+            proxy,
+            functions,
+        })
+    }
+
+    /// The command that Lambda would start for this function.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn command(&self, function: &str) -> Result<Command> {
+        let Function { binary, environment } = self.functions.get(function).context("no such function")?;
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value)));
+        Ok(command)
+    }
+
+    /// A new instance of this function, quiet.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn instance(&self, function: &str) -> Result<Instance> {
+        let mut command = self.command(function)?;
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        Instance::start(&mut command)
+    }
+
+    /// Every item of the ledger, as DynamoDB has it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ledger(&self) -> Result<Vec<Value>> {
+        let table = self
+            .stack
+            .deployment
+            .outputs
+            .get("LedgerTableName")
+            .context("the ledger")?;
+        let mut items = Vec::new();
+        let mut start = Value::Null;
+        loop {
+            let mut scan = json!({ "TableName": table, "ConsistentRead": true });
+            if let (Some(scan), false) = (scan.as_object_mut(), start.is_null()) {
+                scan.insert("ExclusiveStartKey".to_owned(), start);
+            }
+            let mut page = self.stack.cloud.call(Service::DynamoDb, "Scan", &scan)?;
+            if let Some(more) = page.get_mut("Items").and_then(Value::as_array_mut) {
+                items.append(more);
+            }
+            match page.get_mut("LastEvaluatedKey").map(Value::take) {
+                Some(key) if !key.is_null() => start = key,
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// The records of the ledger: id, and where each stands, such as `Remediated` or `Intended`.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn records(&self) -> Result<BTreeMap<String, String>> {
+        let text = |item: &Value, name: &str| {
+            item.pointer(&format!("/{name}/S"))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let mut records = BTreeMap::new();
+        for item in self.ledger()? {
+            let Some(id) = text(&item, "pk").and_then(|pk| Some(pk.strip_prefix("record#")?.to_owned())) else {
+                continue;
+            };
+            let body: Value = serde_json::from_str(&text(&item, "body").context("a record has a body")?)?;
+            let status = match body.get("status").context("a record has a status")? {
+                Value::String(name) => name.clone(),
+                settled => {
+                    let outcome = settled.get("Settled").and_then(Value::as_object);
+                    outcome
+                        .and_then(|outcome| outcome.keys().next())
+                        .context("a known status")?
+                        .clone()
+                }
+            };
+            records.insert(id, status);
+        }
+        Ok(records)
+    }
+}
+
+/// The messages of a queue, as Lambda gives them to a function: each event with an id of its own, counted from 0.
+pub fn batch(events: &[Value]) -> Value {
+    let record = |(number, event): (usize, &Value)| {
+        json!({
+            "messageId": number.to_string(), "receiptHandle": number.to_string(), "body": event.to_string(),
+            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {}, "md5OfBody": "",
+            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:111122223333:queue", "awsRegion": "us-east-1",
+        })
+    };
+    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+/// Which messages of a [`batch`] have to come again. All, where the function did not answer.
+pub fn again(events: &[Value], answer: &Answer) -> Vec<Value> {
+    let Answer::Response(response) = answer else {
+        return events.to_vec();
+    };
+    let Some(failures) = response.get("batchItemFailures").and_then(Value::as_array) else {
+        return events.to_vec();
+    };
+    let failed = failures
+        .iter()
+        .filter_map(|failure| failure.get("itemIdentifier")?.as_str()?.parse::<usize>().ok());
+    failed.filter_map(|number| events.get(number).cloned()).collect()
+}
+
+/// Long enough for everything, short enough for a call that hangs.
+pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,304 @@
+//! One case: a scenario, a call of it, and what happens to that call.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    process::Command,
+};
+
+use local_cloud::{Answer, AwsCall, Fault, Instance};
+use securecart_tests::laboratory::{DEADLINE, Laboratory, again, batch};
+use serde_json::{Value, json};
+
+use crate::{
+    fault::{Kind, Lasting},
+    scenario::{Scenario, Then},
+};
+
+/// Times that an event is delivered before it would lie in the dead-letter queue.
+const DELIVERIES: usize = 5;
+
+pub struct Case {
+    pub scenario: &'static Scenario,
+    pub index: usize,
+    pub kind: Kind,
+    pub lasting: Lasting,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasting = if self.lasting == Lasting::Once {
+            "once"
+        } else {
+            "until redelivery"
+        };
+        write!(
+            f,
+            "{}, call {}, {}, {lasting}",
+            self.scenario.name,
+            self.index,
+            self.kind.name()
+        )
+    }
+}
+
+/// What a scenario comes to when nothing breaks.
+pub struct Undisturbed {
+    pub calls: Vec<String>,
+    /// Before the call for the change.
+    begin: BTreeSet<String>,
+    /// In the end.
+    end: BTreeSet<String>,
+    records: BTreeMap<String, String>,
+    notices: Vec<String>,
+}
+
+pub struct Bench {
+    laboratory: Laboratory,
+    securecart: std::path::PathBuf,
+}
+
+impl Bench {
+    pub fn new(laboratory: Laboratory) -> Self {
+        let securecart = local_cloud::function("securecart").unwrap();
+        Self { laboratory, securecart }
+    }
+
+    pub fn undisturbed(&self, scenario: &'static Scenario) -> Undisturbed {
+        let payload = self.prepare(scenario);
+        let begin = self.state();
+        self.laboratory.proxy.plan(|_| Fault::None);
+        let mut instance = self.laboratory.instance(scenario.function).unwrap();
+        let answer = instance.invoke(&payload, DEADLINE);
+        assert!(is_done(&answer), "{}: {answer:?}", scenario.name);
+        let calls = self.laboratory.proxy.calls();
+        let undisturbed = Undisturbed {
+            begin,
+            end: self.state(),
+            records: self.laboratory.records().unwrap(),
+            notices: notices(&calls),
+            calls: calls.iter().map(ToString::to_string).collect(),
+        };
+        self.verify_chain().unwrap();
+        undisturbed
+    }
+
+    /// The account as it was, and the scenario up to what is to be disturbed.
+    fn prepare(&self, scenario: &'static Scenario) -> Value {
+        self.laboratory.stack.cloud.restore().unwrap();
+        let event = scenario.event();
+        if scenario.then == Then::Nothing {
+            return batch(&[event]);
+        }
+        self.laboratory.proxy.plan(|_| Fault::None);
+        let mut instance = self.laboratory.instance(scenario.function).unwrap();
+        let answer = instance.invoke(&batch(std::slice::from_ref(&event)), DEADLINE);
+        assert!(is_done(&answer), "{}: {answer:?}", scenario.name);
+        let records = self.laboratory.records().unwrap();
+        let (made, _) = records.iter().find(|(_, status)| *status == "Remediated").unwrap();
+        match scenario.then {
+            Then::Nothing | Then::Again => batch(&[event]),
+            Then::Undo => json!({ "undo": made, "by": "operator" }),
+            Then::Schedule => securecart_tests::stack::sample("block-ip", "schedule"),
+        }
+    }
+
+    /// Runs the case, and says what is wrong with how it went.
+    pub fn run(&self, case: &Case, undisturbed: &Undisturbed) -> Result<(), String> {
+        let payload = self.prepare(case.scenario);
+        let mut instance = self.laboratory.instance(case.scenario.function).unwrap();
+        self.break_it(case, &instance);
+        let mut said = Vec::new();
+        for delivery in 0..DELIVERIES {
+            let answer = instance.invoke(&payload, DEADLINE);
+            let calls = self.laboratory.proxy.calls();
+            said.extend(notices(&calls));
+            self.is_true(case, undisturbed, &calls, &answer)
+                .map_err(|problem| format!("delivery {delivery}: {problem}"))?;
+            if is_done(&answer) {
+                return self.is_right(case, undisturbed, &said);
+            }
+            if matches!(answer, Answer::Ended(_) | Answer::TimedOut) {
+                drop(instance);
+                instance = self.laboratory.instance(case.scenario.function).unwrap();
+            }
+            // It has passed.
+            self.laboratory.proxy.plan(|_| Fault::None);
+            if delivery + 1 == DELIVERIES {
+                return Err(format!("it would lie in the dead-letter queue: {answer:?}"));
+            }
+            if let Some(settled) = self.undone_already(case, undisturbed, &answer, &said) {
+                return settled;
+            }
+        }
+        unreachable!("the last delivery returns")
+    }
+
+    fn break_it(&self, case: &Case, instance: &Instance) {
+        let (kill, kind, lasting, index) = (instance.kill(), case.kind, case.lasting, case.index);
+        let mut broken: Option<String> = None;
+        self.laboratory.proxy.plan(move |call: &AwsCall| {
+            let named = call.to_string();
+            let lasts = lasting == Lasting::ThroughTheDelivery && broken.as_deref() == Some(named.as_str());
+            if call.index == index {
+                broken = Some(named);
+            }
+            if call.index == index || lasts {
+                kind.fault(&kill)
+            } else {
+                Fault::None
+            }
+        });
+    }
+
+    /// An order that was carried out although its answer was lost is refused when it is given again, which says so.
+    fn undone_already(
+        &self,
+        case: &Case,
+        undisturbed: &Undisturbed,
+        answer: &Answer,
+        said: &[String],
+    ) -> Option<Result<(), String>> {
+        let Answer::Error(error) = answer else { return None };
+        let is_refusal = case.scenario.then == Then::Undo && error.to_string().contains("it has been undone already");
+        is_refusal.then(|| self.is_right(case, undisturbed, said))
+    }
+
+    /// After each delivery: what is reported as done is done, and nobody else's is touched.
+    fn is_true(
+        &self,
+        case: &Case,
+        undisturbed: &Undisturbed,
+        calls: &[AwsCall],
+        answer: &Answer,
+    ) -> Result<(), String> {
+        let state = self.state();
+        let done = match case.scenario.then {
+            Then::Undo => "Undone",
+            _ => "Remediated",
+        };
+        let recorded = self.laboratory.records().map_err(|error| error.to_string())?;
+        let new = recorded
+            .iter()
+            .filter(|(id, status)| *status == done && undisturbed.records.get(*id) == Some(*status));
+        let is_recorded = new.count() > 0 && case.scenario.then != Then::Again && case.scenario.then != Then::Schedule;
+        let is_told = calls
+            .iter()
+            .filter(|call| matches!(call.operation.as_str(), "Publish" | "BatchUpdateFindings"))
+            .any(|call| String::from_utf8_lossy(&call.body).contains(done));
+        let is_answered = matches!(answer, Answer::Response(response) if response.to_string().contains(done));
+        if (is_recorded || is_told || is_answered) && resources(&state) != resources(&undisturbed.end) {
+            return Err(format!(
+                "reported as {done}, and it is not: {}",
+                difference(&state, &undisturbed.end)
+            ));
+        }
+        // Whatever differs from the beginning and from the end is neither ours nor anybody's wish.
+        let foreign: Vec<_> = undisturbed
+            .begin
+            .intersection(&undisturbed.end)
+            .filter(|line| !state.contains(*line))
+            .collect();
+        if foreign.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("somebody else's was touched: {foreign:?}"))
+        }
+    }
+
+    /// In the end: the state, the ledger, Security Hub and the notices are as if nothing had happened.
+    fn is_right(&self, case: &Case, undisturbed: &Undisturbed, said: &[String]) -> Result<(), String> {
+        let state = self.state();
+        if state != undisturbed.end {
+            return Err(format!("another end: {}", difference(&state, &undisturbed.end)));
+        }
+        let records = self.laboratory.records().map_err(|error| error.to_string())?;
+        if records != undisturbed.records {
+            return Err(format!(
+                "another ledger: {records:?}, and not {:?}",
+                undisturbed.records
+            ));
+        }
+        let repeats = case.kind.may_repeat();
+        for notice in &undisturbed.notices {
+            let times = said.iter().filter(|said| *said == notice).count();
+            if times == 0 || (times > 1 && !repeats) {
+                return Err(format!("told {times} times: {notice}"));
+            }
+        }
+        if let Some(other) = said.iter().find(|said| !undisturbed.notices.contains(said)) {
+            return Err(format!("told besides: {other}"));
+        }
+        self.verify_chain()
+    }
+
+    fn verify_chain(&self) -> Result<(), String> {
+        let mut command = Command::new(&self.securecart);
+        command.args(["--stack", "chaos", "ledger", "verify"]);
+        command.envs(self.laboratory.stack.cloud.environment());
+        let output = command.output().map_err(|error| error.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("the chain: {}", String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn state(&self) -> BTreeSet<String> {
+        let state = self.laboratory.stack.cloud.state().unwrap();
+        state.iter().map(|line| without_times(line)).collect()
+    }
+}
+
+/// Whether nothing has to come again.
+fn is_done(answer: &Answer) -> bool {
+    match answer {
+        Answer::Response(response) if response.get("batchItemFailures").is_some() => {
+            again(&[Value::Null], answer).is_empty()
+        }
+        Answer::Response(_) => true,
+        _ => false,
+    }
+}
+
+/// What people were told: the subjects of notices.
+fn notices(calls: &[AwsCall]) -> Vec<String> {
+    let told = calls.iter().filter(|call| call.operation == "Publish" && call.applied);
+    told.filter_map(|call| call.parameter("Subject")).collect()
+}
+
+/// Without Security Hub's own lines.
+fn resources(state: &BTreeSet<String>) -> BTreeSet<&String> {
+    state.iter().filter(|line| !line.starts_with("securityhub")).collect()
+}
+
+fn difference(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> String {
+    let short = |line: &&String| line.chars().take(400).collect::<String>();
+    let more: Vec<_> = found.difference(expected).map(|line| short(&line)).collect();
+    let less: Vec<_> = expected.difference(found).map(|line| short(&line)).collect();
+    format!("there is {more:#?}, and there is not {less:#?}")
+}
+
+/// With every moment replaced: no two runs have the same.
+fn without_times(line: &str) -> String {
+    let is_moment = |window: &str| {
+        window.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            10 => byte == b'T',
+            13 | 16 => byte == b':',
+            _ => byte.is_ascii_digit(),
+        })
+    };
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    loop {
+        if let Some((_, behind)) = rest.split_at_checked(19).filter(|(moment, _)| is_moment(moment)) {
+            out.push_str("(a moment)");
+            rest = behind.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+            continue;
+        }
+        let mut letters = rest.chars();
+        let Some(first) = letters.next() else { return out };
+        out.push(first);
+        rest = letters.as_str();
+    }
+}
