@@ -101,12 +101,12 @@ impl Section for Own {
     /// A storm of attackers is no reason to stop blocking them.
     const CHANGES_PER_HOUR: u32 = 10_000;
 
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
+    fn contradictions(&self) -> Vec<(String, String)> {
         let hours = &self.block_hours;
         let longest = hours.low.max(hours.medium).max(hours.high).max(hours.critical);
         if longest > hours.cap {
             vec![(
-                "blockHours.cap",
+                "blockHours.cap".to_owned(),
                 format!("{} is shorter than {longest}, which a block may stand", hours.cap),
             )]
         } else {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use remediation::{
     Claim,
     finding::{Detail, Finding, Rule},
+    ids::Region,
     outcome::Reason,
 };
 
@@ -25,12 +26,19 @@ const HIGH_RISK: [u16; 24] = [
 #[must_use]
 pub fn claim(finding: &Finding) -> Claim<Target> {
     let kind = finding.evidence.kind.as_str();
-    let region = &finding.evidence.region;
+    let region = || {
+        let region = Region::parse(finding.evidence.region.as_str());
+        region.map_err(|wrong| Reason::new("not-a-region", wrong.to_string()))
+    };
     let check = match &finding.detail {
         Detail::Compliance(check) => check,
         Detail::IngressAuthorized(added) => {
             let demand = Demand::Added(added.rules.clone());
-            return match GroupRef::parse(region, &added.group) {
+            let region = match region() {
+                Ok(region) => region,
+                Err(reason) => return Claim::Declined(reason),
+            };
+            return match GroupRef::parse(&region, &added.group) {
                 Some(group) => Claim::Targets(vec![Target { group, demand }]),
                 None => declined(
                     "not-a-group",
@@ -61,9 +69,13 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     if let Some(reason) = check.is_no_violation(kind) {
         return Claim::Declined(reason);
     }
+    let region = match region() {
+        Ok(region) => region,
+        Err(reason) => return Claim::Declined(reason),
+    };
     let mut groups = Vec::new();
     for resource in &check.resources {
-        let group = GroupRef::parse(region, &resource.id).filter(|_| resource.kind == "AWS::EC2::SecurityGroup");
+        let group = GroupRef::parse(&region, &resource.id).filter(|_| resource.kind == "AWS::EC2::SecurityGroup");
         match group {
             Some(group) => groups.push(Target {
                 group,

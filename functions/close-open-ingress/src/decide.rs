@@ -128,7 +128,7 @@ impl Situation<'_> {
             };
             return Decision::in_place("closed", text);
         }
-        if self.limits.protects(self.group, name) {
+        if self.limits.protects(self.group, Some(name)) {
             return Decision::decline("protected-group", format!("{id} ({name}) is protected by a setting"));
         }
         let mut left = None;

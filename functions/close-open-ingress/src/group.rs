@@ -1,8 +1,8 @@
 //! Which security group, and which of its rules.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 use remediation::ids::Region;
 use serde::{Deserialize, Serialize};
 
@@ -50,10 +50,15 @@ pub struct Opening {
     pub source: IpNet,
 }
 
-/// Ranges as large as this are the world, in whatever pieces somebody opens it: of IPv4 a half down to a two-hundred-fifty-sixth, of IPv6
+/// Ranges as large as this are the world, in whatever pieces somebody opens it: of IPv4 all down to a hundred-and-twenty-eighth, of IPv6
 /// what is larger than any registry holds.
 const WORLD_V4: u8 = 7;
 const WORLD_V6: u8 = 15;
+/// No router of the Internet carries these: unique local addresses, and those of a link.
+const LOCAL_V6: [Ipv6Net; 2] = [
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+];
 
 impl Opening {
     /// Whether it is open to the world.
@@ -61,7 +66,7 @@ impl Opening {
     pub fn is_to_the_world(&self) -> bool {
         match self.source {
             IpNet::V4(net) => net.prefix_len() <= WORLD_V4,
-            IpNet::V6(net) => net.prefix_len() <= WORLD_V6,
+            IpNet::V6(net) => net.prefix_len() <= WORLD_V6 && !LOCAL_V6.iter().any(|local| local.contains(&net)),
         }
     }
 

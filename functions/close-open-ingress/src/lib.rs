@@ -17,7 +17,7 @@ pub use demand::{Demand, Family};
 pub use ec2::{Groups, Write};
 pub use group::{Group, GroupRef, Opening, Rule, Scope, Target};
 pub use sdk::AwsGroups;
-pub use settings::{Baseline, Limits, Own, Port, Settings};
+pub use settings::{Baseline, Limits, Own, Pattern, Port, Settings};
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ impl<G: Groups> Remediation for CloseOpenIngress<G> {
         let group = &target.group;
         let text = || format!("{} is protected by a setting", group.id);
         self.limits
-            .protects(group, "")
+            .protects(group, None)
             .then(|| Reason::new("protected-group", text()))
     }
 

@@ -5,7 +5,7 @@ use remediation::{
     Approved, Receipt,
     failure::{Class, Failure},
 };
-use remediation_aws::{Aws, Ec2, SecurityGroupRule};
+use remediation_aws::{Aws, Ec2, SecurityGroupRule, unexpected};
 
 use crate::{
     ec2::{Groups, Write},
@@ -28,10 +28,18 @@ impl AwsGroups {
     }
 }
 
-/// `None`: for outgoing traffic, or not from a range of addresses.
-fn read(rule: SecurityGroupRule) -> Option<Rule> {
-    let source: IpNet = rule.cidr.filter(|_| !rule.is_egress)?.parse().ok()?;
-    Some(Rule {
+/// `None`: for outgoing traffic, or not from a range of addresses. A range that cannot be read is none that may be passed over: it may
+/// be what the finding is about.
+fn read(rule: SecurityGroupRule) -> Result<Option<Rule>, Failure> {
+    let Some(cidr) = rule.cidr.filter(|_| !rule.is_egress) else {
+        return Ok(None);
+    };
+    let unreadable = |_| {
+        let problem = format!("{} is from {cidr:?}, which is no range of addresses", rule.id);
+        unexpected("ec2:DescribeSecurityGroupRules", problem)
+    };
+    let source: IpNet = cidr.parse().map_err(unreadable)?;
+    Ok(Some(Rule {
         id: rule.id,
         opening: Opening {
             protocol: rule.protocol,
@@ -41,7 +49,7 @@ fn read(rule: SecurityGroupRule) -> Option<Rule> {
         },
         description: rule.description,
         tags: rule.tags,
-    })
+    }))
 }
 
 fn written(opening: &Opening) -> SecurityGroupRule {
@@ -67,10 +75,13 @@ fn meanwhile(failure: Failure) -> Failure {
 
 impl Groups for AwsGroups {
     async fn group(&self, group: &GroupRef) -> Result<Option<Group>, Failure> {
-        let found = self.ec2(group)?.security_group(&group.id).await?;
-        Ok(found.map(|found| Group {
+        let Some(found) = self.ec2(group)?.security_group(&group.id).await? else {
+            return Ok(None);
+        };
+        let rules = found.rules.into_iter().filter_map(|rule| read(rule).transpose());
+        Ok(Some(Group {
             name: found.name,
-            rules: found.rules.into_iter().filter_map(read).collect(),
+            rules: rules.collect::<Result<_, _>>()?,
         }))
     }
 
@@ -90,5 +101,43 @@ impl Groups for AwsGroups {
             }
         };
         request_id.map(|request_id| Receipt { request_id }).map_err(meanwhile)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(cidr: Option<&str>, is_egress: bool) -> SecurityGroupRule {
+        SecurityGroupRule {
+            id: "sgr-1".to_owned(),
+            is_egress,
+            protocol: "tcp".to_owned(),
+            from: Some(22),
+            to: Some(22),
+            cidr: cidr.map(str::to_owned),
+            ..SecurityGroupRule::default()
+        }
+    }
+
+    #[test]
+    fn a_range_that_cannot_be_read_is_a_failure() {
+        assert_eq!(
+            read(rule(Some("::/0"), false)).unwrap().unwrap().opening.to_string(),
+            "tcp 22 from ::/0"
+        );
+        assert_eq!(read(rule(None, false)).unwrap(), None);
+        assert_eq!(read(rule(Some("0.0.0.0/0"), true)).unwrap(), None);
+        for cidr in ["", "0.0.0.0", "0.0.0.0/33", "anywhere"] {
+            let failure = read(rule(Some(cidr), false)).unwrap_err();
+            assert_eq!(
+                (failure.class, failure.code.as_str()),
+                (Class::Permanent, "UnexpectedAnswer")
+            );
+            assert!(
+                failure.message.contains("sgr-1") && failure.message.contains(cidr),
+                "{failure}"
+            );
+        }
     }
 }

@@ -9,7 +9,7 @@ use remediation::{
     settings::{Document, InvalidSettings, Net, Section},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::group::{GroupRef, Opening};
 
@@ -27,14 +27,14 @@ pub struct Own {
     /// Rules that are declared, and left alone.
     pub baseline: Vec<Baseline>,
     /// Security groups that are never touched, by id or name; a `*` stands for any text.
-    pub protected_groups: Vec<String>,
+    pub protected_groups: Vec<Pattern>,
 }
 
 /// A port from 1 to 65535.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
-#[schemars(inline)]
-pub struct Port(#[schemars(range(min = 1))] u16);
+#[schemars(inline, extend("minimum" = 1, "maximum" = u16::MAX))]
+pub struct Port(u16);
 
 impl TryFrom<i64> for Port {
     type Error = String;
@@ -47,13 +47,38 @@ impl TryFrom<i64> for Port {
     }
 }
 
+/// Security groups, by id or name; a `*` stands for any text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+#[schemars(inline, extend("minLength" = 1))]
+pub struct Pattern(String);
+
+impl TryFrom<String> for Pattern {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        if text.trim().is_empty() {
+            Err("is empty: expected the id or the name of a security group")
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+impl Pattern {
+    /// By its id, or its name where that is known.
+    fn means(&self, group: &GroupRef, name: Option<&str>) -> bool {
+        matches(&self.0, &group.id) || name.is_some_and(|name| matches(&self.0, name))
+    }
+}
+
 /// A declared rule: all that it covers is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(inline)]
 pub struct Baseline {
     /// The security group, by id or name; a `*` stands for any text.
-    pub group: String,
+    pub group: Pattern,
     /// Its first TCP port.
     pub from_port: Port,
     /// Its last TCP port; the first, if none is given.
@@ -65,20 +90,23 @@ pub struct Baseline {
 }
 
 impl Baseline {
+    fn last(&self) -> Port {
+        self.to_port.unwrap_or(self.from_port)
+    }
+
     fn covers(&self, group: &GroupRef, name: &str, opening: &Opening) -> bool {
-        let last = self.to_port.unwrap_or(self.from_port);
         let within = |source: &IpNet| self.source.as_ref().is_none_or(|Net(net)| net.contains(source));
-        is_meant(&self.group, group, name)
+        self.group.means(group, Some(name))
             && opening.is_tcp()
             && opening.from >= i32::from(self.from_port.0)
-            && opening.to <= i32::from(last.0)
+            && opening.to <= i32::from(self.last().0)
             && within(&opening.source)
     }
 }
 
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tcp {}", self.group, self.from_port.0)?;
+        write!(f, "{} tcp {}", self.group.0, self.from_port.0)?;
         self.to_port.map_or(Ok(()), |last| write!(f, "-{}", last.0))
     }
 }
@@ -97,19 +125,22 @@ impl Default for Own {
 }
 
 impl Section for Own {
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
+    fn contradictions(&self) -> Vec<(String, String)> {
         let both = self
             .watched_ports
             .iter()
             .find(|port| self.authorized_tcp_ports.contains(port));
-        let contradiction = |Port(port): &Port| ("watchedPorts", format!("{port} is authorised as well"));
-        both.map(contradiction).into_iter().collect()
+        let both = both.map(|Port(port)| ("watchedPorts".to_owned(), format!("{port} is authorised as well")));
+        let is_empty = |(_, rule): &(usize, &Baseline)| rule.last().0 < rule.from_port.0;
+        let empty = self.baseline.iter().enumerate().filter(is_empty).map(|(index, rule)| {
+            let (from, to) = (rule.from_port.0, rule.last().0);
+            (
+                format!("baseline[{index}].toPort"),
+                format!("{to} is before fromPort {from}"),
+            )
+        });
+        both.into_iter().chain(empty).collect()
     }
-}
-
-/// Whether a pattern means a group, by its id or its name.
-fn is_meant(pattern: &str, group: &GroupRef, name: &str) -> bool {
-    matches(pattern, &group.id) || matches(pattern, name)
 }
 
 /// What is closed, and what is left alone.
@@ -122,14 +153,14 @@ pub struct Limits {
     /// UDP ports that may be open.
     pub authorized_udp: BTreeSet<u16>,
     baseline: Vec<Baseline>,
-    protected: Vec<String>,
+    protected: Vec<Pattern>,
 }
 
 impl Limits {
-    /// Whether the group is never touched.
+    /// Whether the group is never touched, as far as its id says, and its name where that is known.
     #[must_use]
-    pub fn protects(&self, group: &GroupRef, name: &str) -> bool {
-        self.protected.iter().any(|pattern| is_meant(pattern, group, name))
+    pub fn protects(&self, group: &GroupRef, name: Option<&str>) -> bool {
+        self.protected.iter().any(|pattern| pattern.means(group, name))
     }
 
     /// The declared rule that a rule is, if it is one.

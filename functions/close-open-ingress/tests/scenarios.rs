@@ -97,6 +97,12 @@ async fn whatever_opens_the_port_counts_and_the_world_in_pieces_is_the_world() {
         ("6 22 0.0.0.0/0", true),
         ("tcp 22 128.0.0.0/1", true),
         ("tcp 22 2000::/3", true),
+        ("tcp 22 8000::/1", true),
+        ("tcp 22 fc00::/6", true),
+        ("tcp 22 fc00::/7", false),
+        ("tcp 22 fd00::/8", false),
+        ("tcp 22 fe80::/10", false),
+        ("tcp 22 2.0.0.0/7", true),
         ("udp 22 0.0.0.0/0", false),
         ("tcp 23-443 0.0.0.0/0", false),
         ("tcp 22 203.0.0.0/8", false),
@@ -201,6 +207,26 @@ async fn what_is_gone_or_changed_since_is_said() {
     other["detail"]["findings"][0]["Resources"][0]["Id"] =
         json!("arn:aws:ec2:us-east-1:111122223333:security-group/sg-$(x)");
     assert_eq!(deliver(&instance, &world, &other).await.0, ["declined not-a-group"]);
+    let long = format!("us-{}-1", "e".repeat(10_000));
+    for region in [
+        "us-east-1; reboot",
+        "us-$(reboot)-1",
+        "us-east-1\nreboot",
+        "us-east-1.example.com/",
+        "",
+        &long,
+    ] {
+        let mut finding = control("EC2.13", "d");
+        finding["detail"]["findings"][0]["Region"] = json!(region);
+        let mut opened = added("elsewhere", &[]);
+        opened["detail"]["awsRegion"] = json!(region);
+        // Without a Region, what CloudTrail tells is refused before.
+        let events = [Some(finding), (!region.is_empty()).then_some(opened)];
+        for event in events.into_iter().flatten() {
+            let told = deliver(&instance, &world, &event).await.0;
+            assert_eq!(told, ["declined not-a-region"], "{region:.40?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,6 +332,24 @@ fn settings_name_everything_that_is_wrong() {
             "watchedPorts[1]",
             "watchedPorts[2]"
         ]
+    );
+    let empty = read(r#"{"protectedGroups": ["a", "", " "], "baseline": [{"group": "", "fromPort": 1}]}"#).unwrap_err();
+    let names: Vec<_> = empty.0.iter().map(|wrong| wrong.name.as_str()).collect();
+    let name = |name: &str| format!("functions.close-open-ingress.{name}");
+    assert_eq!(
+        names,
+        [
+            name("baseline[0].group"),
+            name("baseline[0]"),
+            name("protectedGroups[1]"),
+            name("protectedGroups[2]")
+        ]
+    );
+    let swapped = r#"{"baseline": [{"group": "a", "fromPort": 22}, {"group": "a", "fromPort": 5500, "toPort": 5400}]}"#;
+    let swapped = read(swapped).unwrap_err().to_string();
+    assert!(
+        swapped.contains("baseline[1].toPort: 5400 is before fromPort 5500"),
+        "{swapped}"
     );
     let both = read(r#"{"watchedPorts": [443]}"#).unwrap_err().to_string();
     assert!(both.contains("443 is authorised as well"), "{both}");

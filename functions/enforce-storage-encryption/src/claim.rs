@@ -13,7 +13,6 @@ use crate::storage::{Database, Target};
 #[must_use]
 pub fn claim(finding: &Finding) -> Claim<Target> {
     let kind = finding.evidence.kind.as_str();
-    let region = &finding.evidence.region;
     let check = match &finding.detail {
         Detail::Compliance(check) => check,
         Detail::Other(what) => return declined("not-about-storage", format!("{what} is not about encrypted storage")),
@@ -41,10 +40,14 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     if let Some(reason) = check.is_no_violation(kind) {
         return Claim::Declined(reason);
     }
+    let region = match Region::parse(finding.evidence.region.as_str()) {
+        Ok(region) => region,
+        Err(wrong) => return declined("not-a-region", wrong.to_string()),
+    };
     let target = |resource: &Resource| match about {
         About::Default => Ok(Target::Default(region.clone())),
-        About::Volumes => volume(region, resource),
-        About::Databases => database(region, resource),
+        About::Volumes => volume(&region, resource),
+        About::Databases => database(&region, resource),
     };
     match check.resources.iter().map(target).collect::<Result<Vec<_>, _>>() {
         Ok(targets) if targets.is_empty() => declined("no-resource", format!("{kind} names no resource")),

@@ -12,7 +12,7 @@ mod storage;
 pub use claim::claim;
 pub use ec2::{Regions, Switch};
 pub use sdk::AwsRegions;
-pub use settings::{Own, Settings};
+pub use settings::{Own, Protected, Settings};
 pub use storage::{Database, Scope, Target};
 
 use std::time::Duration;
@@ -35,13 +35,13 @@ use serde_json::json;
 #[derive(Debug)]
 pub struct EnforceStorageEncryption<R> {
     regions: R,
-    protected: Vec<String>,
+    protected: Vec<Region>,
 }
 
 impl<R> EnforceStorageEncryption<R> {
     /// `protected`: Regions whose default is never touched.
     #[must_use]
-    pub fn new(regions: R, protected: Vec<String>) -> Self {
+    pub fn new(regions: R, protected: Vec<Region>) -> Self {
         Self { regions, protected }
     }
 }
@@ -81,7 +81,7 @@ impl<R: Regions> Remediation for EnforceStorageEncryption<R> {
 
     fn guard(&self, target: &Target) -> Option<Reason> {
         let Target::Default(region) = target else { return None };
-        let is_protected = self.protected.iter().any(|protected| protected == region.as_str());
+        let is_protected = self.protected.contains(region);
         is_protected.then(|| Reason::new("protected-region", format!("{region} is protected by a setting")))
     }
 

@@ -8,6 +8,8 @@
 
 mod support;
 
+use enforce_storage_encryption::Settings;
+use remediation::settings::Document;
 use serde_json::{Value, json};
 use support::{World, deliver, told};
 use testkit::{Fault, samples};
@@ -145,4 +147,34 @@ async fn what_is_there_already_is_left_to_a_person_with_the_commands() {
         deliver(&world.instance(), &world, &hostile).await.0,
         ["declined other-resource"]
     );
+    let long = format!("us-{}-1", "e".repeat(10_000));
+    for region in [
+        "us-east-1; reboot",
+        "us-$(reboot)-1",
+        "us-east-1\nreboot",
+        "",
+        "us-east-1.example.com/",
+        &long,
+    ] {
+        for name in ["securityhub-ec2-3", "securityhub-ec2-7", "securityhub-rds-3"] {
+            let mut hostile = sample(name);
+            hostile["detail"]["findings"][0]["Region"] = json!(region);
+            let told = deliver(&world.instance(), &world, &hostile).await.0;
+            assert_eq!(told, ["declined not-a-region"], "{name} in {region:.40?}");
+        }
+    }
+    assert_eq!(world.ec2.writes(), 0);
+}
+
+#[test]
+fn a_region_that_is_none_is_named() {
+    let read = |own: &str| {
+        let document = format!(r#"{{"functions": {{"enforce-storage-encryption": {own}}}}}"#);
+        Settings::read(&Document::parse(&document).unwrap())
+    };
+    let wrong = read(r#"{"protectedRegions": ["eu-central-1", "us-east1", "", "US-EAST-1"]}"#).unwrap_err();
+    let names: Vec<_> = wrong.0.iter().map(|wrong| wrong.name.as_str()).collect();
+    let name = |index| format!("functions.enforce-storage-encryption.protectedRegions[{index}]");
+    assert_eq!(names, [name(1), name(2), name(3)]);
+    assert!(wrong.to_string().contains(r#""us-east1""#), "{wrong}");
 }

@@ -3,7 +3,7 @@
 use remediation::{
     Claim,
     finding::{Compliance, Detail, ExternalAccess, Finding, Resource, Rule as Checked, UnusedAccess},
-    ids::{BucketName, PrincipalName, UniqueId},
+    ids::{BucketName, PrincipalName, Region, UniqueId},
     outcome::Reason,
 };
 
@@ -149,6 +149,13 @@ fn unused_access(unused: &UnusedAccess) -> Claim<Target> {
     match (unused.kind.as_str(), &unused.analyzer) {
         ("UnusedIAMRole", _) => Claim::Targets(vec![Target::UnusedRole(named)]),
         ("UnusedPermission", Some(analyzer)) => {
+            // It is asked there.
+            if let Err(wrong) = Region::parse(analyzer.split(':').nth(3).unwrap_or_default()) {
+                return declined(
+                    "not-a-region",
+                    format!("the finding's analyzer has no address: {wrong}"),
+                );
+            }
             let analysis = Analysis {
                 analyzer: analyzer.clone(),
                 finding: unused.finding.clone(),

@@ -87,14 +87,14 @@ impl Default for Own {
 }
 
 impl Section for Own {
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
+    fn contradictions(&self) -> Vec<(String, String)> {
         let mut wrong = Vec::new();
         if self.max_principals == 0 {
-            wrong.push(("maxPrincipals", "expected 1 or more".to_owned()));
+            wrong.push(("maxPrincipals".to_owned(), "expected 1 or more".to_owned()));
         }
         if !(1..=400).contains(&self.unused_role_days) {
             let text = "expected whole days from 1 to 400: IAM keeps account of no more";
-            wrong.push(("unusedRoleDays", text.to_owned()));
+            wrong.push(("unusedRoleDays".to_owned(), text.to_owned()));
         }
         wrong
     }

@@ -310,6 +310,17 @@ async fn what_is_recommended_takes_the_place_of_a_policy_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_analyzer_at_an_address_that_is_none_is_not_asked() {
+    let world = World::new();
+    for region in ["", "us-east-1.example.com/#", "us-east-1; reboot"] {
+        let mut event = unused("UnusedPermission", "f", "AWS::IAM::Role", API);
+        event["resources"] = json!([format!("arn:aws:access-analyzer:{region}:111122223333:analyzer/a")]);
+        let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+        assert_eq!(outcomes, ["declined not-a-region"], "{region}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_policy_that_others_have_too_is_replaced_for_this_one_alone() {
     let world = World::new();
     let s3 = "arn:aws:iam::aws:policy/AmazonS3FullAccess";

@@ -48,7 +48,8 @@ text_id! {
     AccountId
 }
 text_id! {
-    /// An AWS Region, such as `eu-central-1`.
+    /// An AWS Region, such as `eu-central-1`. What a finding names is taken as it is: `parse` it before it becomes part of an address
+    /// or a command.
     Region
 }
 
@@ -122,6 +123,32 @@ impl BucketName {
         self.0.ends_with("--x-s3")
     }
 }
+
+/// The longest name of today has 14 characters, `ap-southeast-1`.
+const LONGEST_REGION: usize = 32;
+
+impl Region {
+    /// Takes the text if it has the form of a Region's name: words of small letters and a number, joined by hyphens.
+    ///
+    /// # Errors
+    /// When it has not. Whether there is such a Region is not known here.
+    pub fn parse(text: &str) -> Result<Self, InvalidRegion> {
+        let is_word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_name = |words: &str| words.contains('-') && words.split('-').all(is_word);
+        let is_region = |(words, number)| is_name(words) && is_number(number);
+        if text.len() <= LONGEST_REGION && text.rsplit_once('-').is_some_and(is_region) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidRegion(text.chars().take(LONGEST_REGION).collect()))
+        }
+    }
+}
+
+/// The text is not the name of a Region.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected the name of a Region, such as eu-central-1, not {0:?}")]
+pub struct InvalidRegion(String);
 
 impl AccountId {
     /// Reads an account's id.
@@ -279,13 +306,13 @@ mod tests {
     }
 
     #[test]
-    fn the_same_matter_has_the_same_record() {
+    fn s29_the_same_matter_has_the_same_record() {
         assert_eq!(id("1"), id("1"));
         assert_ne!(id("1"), id("2"));
     }
 
     #[test]
-    fn parts_do_not_run_into_each_other() {
+    fn s29_parts_do_not_run_into_each_other() {
         let id = |account, scope, target| {
             let scope = ScopeKey {
                 account,
@@ -312,6 +339,43 @@ mod tests {
             "arn:aws:iam::111122223333:role/",
         ] {
             assert!(RoleArn::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_region_has_the_form_of_one() {
+        for name in [
+            "us-east-1",
+            "ap-southeast-12",
+            "us-gov-west-1",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+            "cn-north-1",
+        ] {
+            assert_eq!(Region::parse(name).unwrap().as_str(), name);
+        }
+        let long = format!("us-{}-1", "e".repeat(10_000));
+        for wrong in [
+            "",
+            "-",
+            "us-1",
+            "us-east",
+            "us-east1",
+            "us-east-l",
+            "us--1",
+            "us-east-1-",
+            "US-EAST-1",
+            " us-east-1",
+            "us-east-1\n",
+            "us_east-1",
+            "us-east-1; reboot",
+            "us-$(reboot)-1",
+            "us-east-1.example.com/#",
+            "us-\u{435}ast-1",
+            &long,
+        ] {
+            let error = Region::parse(wrong).unwrap_err().to_string();
+            assert!(error.len() < 120 && !error.contains('\n'), "{error}");
         }
     }
 

@@ -135,8 +135,8 @@ pub trait Section: DeserializeOwned + Default + JsonSchema {
     /// How many changes the function makes in an account in an hour, if nothing is said.
     const CHANGES_PER_HOUR: u32 = 100;
 
-    /// What contradicts itself: the setting's name, and what is wrong.
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
+    /// What contradicts itself: the setting's path within the section, and what is wrong.
+    fn contradictions(&self) -> Vec<(String, String)> {
         Vec::new()
     }
 }
@@ -298,10 +298,10 @@ mod tests {
     }
 
     impl Section for Example {
-        fn contradictions(&self) -> Vec<(&'static str, String)> {
+        fn contradictions(&self) -> Vec<(String, String)> {
             let is_wrong = self.least > self.most;
             is_wrong
-                .then(|| ("least", "is longer than most".to_owned()))
+                .then(|| ("least".to_owned(), "is longer than most".to_owned()))
                 .into_iter()
                 .collect()
         }
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_a_dry_run() {
+    fn s16_nothing_said_is_a_dry_run() {
         let document = Document::parse("{}").unwrap();
         assert_eq!(document, Document::default());
         assert_eq!((document.mode, document.stop), (Mode::DryRun, false));
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_at_once_each_by_its_path() {
+    fn s35_all_that_is_wrong_is_told_at_once_each_by_its_path() {
         let told = wrong(&json!({
             "version": 2, "stop": "yes", "mode": "enforced", "changesPerHour": -1, "changesPerDay": 7,
             "exemptions": [
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exemption_ends_after_its_last_day() {
+    fn s26_an_exemption_ends_after_its_last_day() {
         let exemption = Exemption {
             resource: "role/Deploy-*".to_owned(),
             control: "IAM.*".to_owned(),
