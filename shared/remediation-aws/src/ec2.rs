@@ -1,4 +1,4 @@
-//! EC2, by its Query protocol. The SDK for it is ten times as large as the next one, and two functions make seven of its calls.
+//! EC2, by its Query protocol. The SDK for it is five times as large as the next one, and two functions make seven of its calls.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -19,10 +19,13 @@ use aws_smithy_types::{
     timeout::TimeoutConfig,
 };
 use aws_types::service_config::ServiceConfigKey;
-use remediation::failure::{Class, Failure};
+use remediation::{
+    failure::{Class, Failure},
+    ids::{InvalidRegion, Region},
+};
 use roxmltree::{Document, Node};
 
-use crate::{Aws, classify, found, unexpected};
+use crate::{Aws, classify, unexpected};
 
 /// EC2 in one Region.
 #[derive(Debug, Clone)]
@@ -91,12 +94,8 @@ impl Ec2 {
     /// # Errors
     /// When the text is not the name of a Region.
     pub fn new(aws: &Aws, region: &str) -> Result<Self, Failure> {
-        let is_label =
-            |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if !region.split('-').all(is_label) || region.split('-').count() < 3 {
-            let text = format!("{region:?} is not a Region");
-            return Err(Failure::new(Class::Permanent, "ec2", "InvalidRegion", text));
-        }
+        let wrong = |wrong: InvalidRegion| Failure::new(Class::Permanent, "ec2", "InvalidRegion", wrong.to_string());
+        Region::parse(region).map_err(wrong)?;
         let config = aws.paced_in(region.to_owned());
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
         let default = || format!("https://ec2.{region}.amazonaws.com{suffix}");
@@ -114,10 +113,7 @@ impl Ec2 {
     /// When EC2 does not tell.
     pub async fn ebs_encryption_by_default(&self) -> Result<bool, Failure> {
         const OPERATION: &str = "ec2:GetEbsEncryptionByDefault";
-        let answer = self
-            .call(OPERATION, &[])
-            .await
-            .map_err(|error| classify(OPERATION, &error))?;
+        let answer = self.call(OPERATION, &[]).await?;
         let document = parsed(OPERATION, &answer)?;
         match text(document.root_element(), "ebsEncryptionByDefault").as_deref() {
             Some("true") => Ok(true),
@@ -147,8 +143,10 @@ impl Ec2 {
         const GROUPS: &str = "ec2:DescribeSecurityGroups";
         const RULES: &str = "ec2:DescribeSecurityGroupRules";
         let group = pair("GroupId.1", id);
-        let groups = found(GROUPS, "InvalidGroup.NotFound", self.call(GROUPS, &[group]).await)?;
-        let Some(groups) = groups else { return Ok(None) };
+        let groups = match self.call(GROUPS, &[group]).await {
+            Err(failure) if failure.code == "InvalidGroup.NotFound" => return Ok(None),
+            groups => groups?,
+        };
         let groups = parsed(GROUPS, &groups)?;
         let Some(group) = items(groups.root_element(), "securityGroupInfo").into_iter().next() else {
             return Ok(None);
@@ -162,12 +160,11 @@ impl Ec2 {
                 pair("MaxResults", PAGE),
             ];
             parameters.extend(token.take().map(|token: String| pair("NextToken", token)));
-            let page = self
-                .call(RULES, &parameters)
-                .await
-                .map_err(|error| classify(RULES, &error))?;
+            let page = self.call(RULES, &parameters).await?;
             let page = parsed(RULES, &page)?;
-            rules.extend(items(page.root_element(), "securityGroupRuleSet").into_iter().map(rule));
+            for item in items(page.root_element(), "securityGroupRuleSet") {
+                rules.push(rule(item).map_err(|problem| unexpected(RULES, problem))?);
+            }
             token = text(page.root_element(), "nextToken").filter(|token| !token.is_empty());
             if token.is_none() {
                 break;
@@ -180,7 +177,8 @@ impl Ec2 {
     }
 
     /// Takes rules for incoming traffic away, by what they let in, and returns the request's id. One that is not there, or lets in
-    /// something else by now, is `InvalidPermission.NotFound`.
+    /// something else by now, is `InvalidPermission.NotFound`; or EC2 answers as if nothing were wrong, and lists it as unknown. So what
+    /// has gone only a look shows.
     ///
     /// # Errors
     /// When EC2 refuses.
@@ -213,26 +211,20 @@ impl Ec2 {
     }
 
     async fn write(&self, operation: &str, parameters: &[(String, String)]) -> Result<Option<String>, Failure> {
-        let answer = self.call(operation, parameters).await;
-        let answer = answer.map_err(|error| classify(operation, &error))?;
+        let answer = self.call(operation, parameters).await?;
         Ok(text(parsed(operation, &answer)?.root_element(), "requestId"))
     }
 
     /// Makes a call, and returns the XML of its answer.
-    async fn call(
-        &self,
-        operation: &str,
-        parameters: &[(String, String)],
-    ) -> Result<String, SdkError<Refused, HttpResponse>> {
+    async fn call(&self, operation: &str, parameters: &[(String, String)]) -> Result<String, Failure> {
         let action = operation.rsplit(':').next().unwrap_or(operation);
+        // Credentials are renewed: the next try may have some.
         let request = self
             .signed(action, parameters)
             .await
-            .map_err(SdkError::construction_failure)?;
-        let client = self
-            .config
-            .http_client()
-            .ok_or_else(|| SdkError::construction_failure("no HTTP client"))?;
+            .map_err(|error| Failure::new(Class::Transient, operation, "NotSigned", causes(&*error)))?;
+        let no_client = || Failure::new(Class::Permanent, operation, "InvalidRequest", "no HTTP client");
+        let client = self.config.http_client().ok_or_else(no_client)?;
         let timeouts = self.config.timeout_config().cloned();
         let mut call = Operation::builder()
             .service_name("ec2")
@@ -250,6 +242,7 @@ impl Ec2 {
             .build()
             .invoke(request)
             .await
+            .map_err(|error: SdkError<Refused, HttpResponse>| classify(operation, &error))
     }
 
     async fn signed(
@@ -288,6 +281,14 @@ impl Ec2 {
         *request.body_mut() = SdkBody::from(body);
         Ok(request)
     }
+}
+
+/// What an error says, and what brought it about.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes: Vec<_> = std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect();
+    causes.join(": ")
 }
 
 /// An endpoint that the environment names, for EC2 or for all services.
@@ -369,17 +370,83 @@ fn text(parent: Node<'_, '_>, name: &str) -> Option<String> {
     Some(child.text().unwrap_or_default().to_owned())
 }
 
-fn rule(item: Node<'_, '_>) -> SecurityGroupRule {
-    let port = |name| text(item, name).and_then(|port| port.parse().ok());
+/// What cannot be read of a rule is said: it may be what makes it dangerous.
+fn rule(item: Node<'_, '_>) -> Result<SecurityGroupRule, String> {
+    let id = text(item, "securityGroupRuleId").ok_or("a rule without an id")?;
+    let port = |name| {
+        let port = text(item, name).map(|port| port.parse().map_err(|_| format!("{id} has {port:?} as {name}")));
+        port.transpose()
+    };
     let tag = |tag| Some((text(tag, "key")?, text(tag, "value").unwrap_or_default()));
-    SecurityGroupRule {
-        id: text(item, "securityGroupRuleId").unwrap_or_default(),
+    Ok(SecurityGroupRule {
         is_egress: text(item, "isEgress").as_deref() == Some("true"),
-        protocol: text(item, "ipProtocol").unwrap_or_default(),
-        from: port("fromPort"),
-        to: port("toPort"),
+        protocol: text(item, "ipProtocol").ok_or_else(|| format!("{id} has no protocol"))?,
+        from: port("fromPort")?,
+        to: port("toPort")?,
         cidr: text(item, "cidrIpv4").or_else(|| text(item, "cidrIpv6")),
         description: text(item, "description").filter(|text| !text.is_empty()),
         tags: items(item, "tagSet").into_iter().filter_map(tag).collect(),
+        id,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::{
+        Credentials, credential_fn::provide_credentials_fn, provider::SharedCredentialsProvider,
+        provider::error::CredentialsError,
+    };
+
+    use super::*;
+
+    fn ec2(provider: Option<SharedCredentialsProvider>) -> Ec2 {
+        let mut config = SdkConfig::builder();
+        config.set_credentials_provider(provider);
+        Ec2::new(&Aws::from_config(config.build()), "us-east-1").unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_credentials_it_is_tried_again_and_the_cause_is_told() {
+        let provider = provide_credentials_fn(|| async {
+            let cause = std::io::Error::other("the agent is restarting");
+            Err::<Credentials, _>(CredentialsError::provider_error(cause))
+        });
+        let failing = ec2(Some(SharedCredentialsProvider::new(provider)));
+        for (ec2, cause) in [(ec2(None), "no credentials"), (failing, "the agent is restarting")] {
+            let failure = ec2.ebs_encryption_by_default().await.unwrap_err();
+            assert_eq!((failure.class, failure.code.as_str()), (Class::Transient, "NotSigned"));
+            assert!(failure.message.contains(cause), "{failure}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_region_is_no_part_of_an_address() {
+        let aws = Aws::from_config(SdkConfig::builder().build());
+        for region in ["", "us-east-1.example.com/", "us-east-1\n", "evil"] {
+            assert_eq!(Ec2::new(&aws, region).unwrap_err().code, "InvalidRegion", "{region:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_read_is_no_other_rule() {
+        let read = |parts: &str| {
+            let item = format!("<item>{parts}</item>");
+            rule(Document::parse(&item).unwrap().root_element())
+        };
+        let named = "<securityGroupRuleId>sgr-1</securityGroupRuleId><ipProtocol>tcp</ipProtocol>";
+        let all = read(named).unwrap();
+        assert_eq!((all.from, all.to), (None, None));
+        let some = read(&format!("{named}<fromPort>-1</fromPort><toPort>22</toPort>")).unwrap();
+        assert_eq!((some.from, some.to), (Some(-1), Some(22)));
+        for port in ["", "ssh", "2.5", "99999999999"] {
+            let wrong = read(&format!("{named}<fromPort>22</fromPort><toPort>{port}</toPort>")).unwrap_err();
+            assert!(wrong.contains("sgr-1") && wrong.contains("toPort"), "{wrong}");
+        }
+        assert!(
+            read("<securityGroupRuleId>sgr-1</securityGroupRuleId>")
+                .unwrap_err()
+                .contains("protocol")
+        );
+        assert!(read("<ipProtocol>tcp</ipProtocol>").unwrap_err().contains("id"));
     }
 }
