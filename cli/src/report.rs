@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_of_the_period_is_there_and_nothing_can_run() {
+    fn s88_everything_of_the_period_is_there_and_nothing_can_run() {
         let records = sample();
         let page = page("stack", &records, at(0), at(10));
         for part in [

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_for_any_function_is_told_at_once() {
+    fn s35_what_is_wrong_for_any_function_is_told_at_once() {
         let text = json!({ "functions": {
             "block-ip": { "mode": "on" }, "disable-access-key": { "maxKeyAgeDays": 0 }, "revoke-permissions": { "protekted": [] }
         } });

@@ -55,7 +55,7 @@ fn corpus() -> Option<Vec<Event>> {
 }
 
 #[test]
-fn every_event_is_decided_with_a_reason_and_as_the_snapshot_says() {
+fn s1_every_event_is_decided_with_a_reason_and_as_the_snapshot_says() {
     let Some(corpus) = corpus() else { return };
     let mut lines = BTreeMap::new();
     let mut broken = Vec::new();
@@ -95,7 +95,7 @@ fn every_event_is_decided_with_a_reason_and_as_the_snapshot_says() {
 
 /// Real senders spell types differently, and leave fields out. Nothing of that may end in a panic, or in silence.
 #[test]
-fn an_event_with_any_field_of_another_type_is_decided_or_refused() {
+fn s1_an_event_with_any_field_of_another_type_is_decided_or_refused() {
     let Some(corpus) = corpus() else { return };
     let odd = [
         json!(null),

@@ -127,7 +127,7 @@ fn control(control: &str) -> Value {
 }
 
 #[test]
-fn every_config_rule_is_answered_and_every_answer_has_its_rule() {
+fn s90_every_config_rule_is_answered_and_every_answer_has_its_rule() {
     let detection = common::yaml("stacks/detection.yaml");
     let rules = resources(&detection, "AWS::Config::ConfigRule").into_iter();
     let rules: BTreeSet<String> = rules
@@ -164,7 +164,7 @@ fn every_config_rule_is_answered_and_every_answer_has_its_rule() {
 }
 
 #[test]
-fn every_control_that_is_answered_is_switched_on_or_said_not_to_be() {
+fn s90_every_control_that_is_answered_is_switched_on_or_said_not_to_be() {
     let detection = common::yaml("stacks/detection.yaml");
     let standards: Vec<String> = resources(&detection, "AWS::SecurityHub::Standard")
         .iter()

@@ -111,7 +111,7 @@ fn is_match(pattern: &str, action: &str) -> bool {
 
 /// One test, in order: the local cloud is started once, and the judges sit down once.
 #[test]
-fn what_aws_manages_is_read_proved_and_trimmed_as_independent_judges_see_it() {
+fn s74_what_aws_manages_is_read_proved_and_trimmed_as_independent_judges_see_it() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     let judges = Judges::seated();
     let policies = managed(&cloud);

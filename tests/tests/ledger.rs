@@ -395,7 +395,7 @@ async fn has_one_winner(ledger: &impl Ledger) {
 }
 
 #[tokio::test]
-async fn the_twin_in_memory_behaves() {
+async fn s28_the_twin_in_memory_behaves() {
     let ledger = std::sync::Arc::new(MemoryLedger::default());
     behaves(std::sync::Arc::clone(&ledger)).await;
     has_one_winner(&MemoryLedger::default()).await;
@@ -404,7 +404,7 @@ async fn the_twin_in_memory_behaves() {
 }
 
 #[tokio::test]
-async fn the_stored_ledger_behaves() {
+async fn s28_the_stored_ledger_behaves() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     make_ledger_table(&cloud, "ledger").unwrap();
     let config = Aws::from_config(sdk_config(cloud.endpoint()).await).patient();

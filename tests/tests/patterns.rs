@@ -130,7 +130,7 @@ fn passes(cloud: &LocalCloud, patterns: &BTreeMap<String, Value>, payload: &str)
 }
 
 #[test]
-fn what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
+fn s3_what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     let patterns = patterns();
     let mut acted_on = BTreeMap::new();

@@ -230,7 +230,7 @@ fn tcp(port: u16, client_port: u16) -> Connection {
 
 /// With NAT gateways and endpoints, and with one of them alone.
 #[test]
-fn the_deployed_network() {
+fn s89_the_deployed_network() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     for (with_nat, with_endpoints) in [(true, true), (false, true), (true, false)] {
         let mut deployed = Deployed::read(&cloud, with_nat, with_endpoints);

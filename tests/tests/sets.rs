@@ -15,7 +15,7 @@ mod instance;
 use instance::{brute_force, deliver, instance};
 
 #[tokio::test]
-async fn every_set_of_a_family_is_written_and_undone_by_itself() {
+async fn s47_every_set_of_a_family_is_written_and_undone_by_itself() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     make_ledger_table(&cloud, "sets").unwrap();
     let make = |name, scope, family| make_ip_set(&cloud, name, scope, family, &[]).unwrap();

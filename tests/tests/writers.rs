@@ -54,7 +54,7 @@ fn edit(cloud: &LocalCloud, set: &str, address: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn thirty_two_writers_and_a_person_lose_nothing() {
+async fn s43_thirty_two_writers_and_a_person_lose_nothing() {
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     let foreign: BTreeSet<String> = (0..FOREIGN).map(|n| format!("203.0.113.{n}/32")).collect();
     let set = make_ip_set(

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_double_up_to_the_cap_and_never_shrink() {
+    fn s45_blocks_double_up_to_the_cap_and_never_shrink() {
         let terms = Terms::default();
         let now = Timestamp::UNIX_EPOCH;
         let mut block = terms.first("192.0.2.1/32".parse().unwrap(), Severity::Low, now, now);

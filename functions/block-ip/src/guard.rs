@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_public_is_refused() {
+    fn s41_what_is_not_public_is_refused() {
         for address in [
             "0.0.0.0",
             "10.1.2.3",
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_lists_hold() {
+    fn s41_the_operators_lists_hold() {
         assert_eq!(code("203.0.113.77").as_deref(), Some("allow-listed"));
         assert_eq!(code("198.51.100.9").as_deref(), Some("protected"));
     }

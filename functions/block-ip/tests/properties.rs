@@ -312,7 +312,7 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_stream_loses_a_block_or_touches_what_is_not_ours(ops in vec(op(), 1..14)) {
+    fn s43_no_stream_loses_a_block_or_touches_what_is_not_ours(ops in vec(op(), 1..14)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(ops));
     }

@@ -30,7 +30,7 @@ fn world() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_sample_is_answered_as_its_snapshot_says() {
+async fn s40_every_sample_is_answered_as_its_snapshot_says() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         let answer = answer(&world.instance(), &world, &payload).await;
@@ -48,7 +48,7 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sample_that_comes_again_changes_nothing() {
+async fn s10_a_sample_that_comes_again_changes_nothing() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         answer(&world.instance(), &world, &payload).await;
@@ -63,7 +63,7 @@ async fn a_sample_that_comes_again_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finding_that_comes_by_three_ways_is_one_finding() {
+async fn s11_a_finding_that_comes_by_three_ways_is_one_finding() {
     let world = world();
     let samples = samples::of(FUNCTION);
     let ways = [
@@ -87,7 +87,7 @@ async fn a_finding_that_comes_by_three_ways_is_one_finding() {
 
 /// Where credentials were used, they are the cause: blocking the address is no answer to the finding.
 #[tokio::test(start_paused = true)]
-async fn security_hub_is_answered_only_where_no_credentials_are_named() {
+async fn s49_security_hub_is_answered_only_where_no_credentials_are_named() {
     for (function, name, expected) in [
         (FUNCTION, "security-hub-imported-ssh-brute-force", true),
         ("disable-access-key", "securityhub-guardduty-key", false),

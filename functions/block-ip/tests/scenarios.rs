@@ -21,7 +21,7 @@ fn names(summary: &remediation::engine::Summary) -> Vec<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attacker_is_blocked_and_a_redelivery_adds_no_write() {
+async fn s10_an_attacker_is_blocked_and_a_redelivery_adds_no_write() {
     let world = World::new();
     let instance = world.instance();
     let finding = attack("f1", world.clock.now(), "198.51.100.7", 2.0);
@@ -41,7 +41,7 @@ async fn an_attacker_is_blocked_and_a_redelivery_adds_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_one_write_per_set() {
+async fn s4_a_batch_is_one_write_per_set() {
     let world = World::new();
     let now = world.clock.now();
     let mut bodies: Vec<_> = (0..200)
@@ -60,7 +60,7 @@ async fn a_batch_is_one_write_per_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn intent_is_durable_before_waf_is_written() {
+async fn s5_intent_is_durable_before_waf_is_written() {
     let world = World::new();
     world.waf.0.faults.plan([Fault::None, Fault::Denied]);
     let finding = attack("f1", world.clock.now(), "198.51.100.7", 2.0);
@@ -83,7 +83,7 @@ async fn intent_is_durable_before_waf_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_people_added_stays() {
+async fn s42_what_people_added_stays() {
     let world = World::new();
     world
         .waf
@@ -102,7 +102,7 @@ async fn what_people_added_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wider_network_of_a_person_covers() {
+async fn s42_a_wider_network_of_a_person_covers() {
     let world = World::new();
     world.waf.0.edit(V4, |set| set.push("198.51.100.0/24".parse().unwrap()));
     let done = deliver(
@@ -116,7 +116,7 @@ async fn a_wider_network_of_a_person_covers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_is_found_out_by_looking() {
+async fn s7_a_lost_answer_is_found_out_by_looking() {
     let world = World::new();
     world.waf.0.faults.plan([Fault::None, Fault::After]);
     let done = deliver(
@@ -130,7 +130,7 @@ async fn a_lost_answer_is_found_out_by_looking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dry_run_writes_nothing_and_enforce_then_acts_on_the_same_finding() {
+async fn s17_dry_run_writes_nothing_and_enforce_then_acts_on_the_same_finding() {
     let world = World::new();
     let finding = [attack("f1", world.clock.now(), "198.51.100.7", 2.0)];
     let dry = world.instance_with(&json!({ "mode": "dry-run" }));
@@ -143,7 +143,7 @@ async fn dry_run_writes_nothing_and_enforce_then_acts_on_the_same_finding() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_leaves_expired_blocks_and_undo_alone() {
+async fn s17_a_dry_run_leaves_expired_blocks_and_undo_alone() {
     let world = World::new();
     deliver(
         &world.instance(),
@@ -161,7 +161,7 @@ async fn a_dry_run_leaves_expired_blocks_and_undo_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plans_wait_for_approval_and_are_then_carried_out() {
+async fn s18_plans_wait_for_approval_and_are_then_carried_out() {
     let world = World::new();
     let instance = world.instance_with(&json!({ "mode": "approve" }));
     let finding = [attack("f1", world.clock.now(), "198.51.100.7", 2.0)];
@@ -189,7 +189,7 @@ async fn plans_wait_for_approval_and_are_then_carried_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn undo_unblocks_and_sticks() {
+async fn s48_undo_unblocks_and_sticks() {
     let world = World::new();
     let instance = world.instance();
     let finding = attack("f1", world.clock.now(), "198.51.100.7", 2.0);
@@ -243,7 +243,7 @@ async fn undo_of_what_is_not_there_is_refused_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn blocks_expire_and_offences_extend_them() {
+async fn s45_blocks_expire_and_offences_extend_them() {
     let world = World::new();
     let instance = world.instance();
     deliver(
@@ -292,7 +292,7 @@ async fn blocks_expire_and_offences_extend_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn protected_addresses_are_declined_and_recorded() {
+async fn s41_protected_addresses_are_declined_and_recorded() {
     let world = World::new();
     let now = world.clock.now();
     let bodies = [
@@ -306,7 +306,7 @@ async fn protected_addresses_are_declined_and_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_set_aggregates_exactly_then_lets_the_least_give_way() {
+async fn s46_a_full_set_aggregates_exactly_then_lets_the_least_give_way() {
     let world = World::new();
     let instance = world.instance();
     let now = world.clock.now();
@@ -358,7 +358,7 @@ async fn a_full_set_aggregates_exactly_then_lets_the_least_give_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_aggregate_makes_way_for_its_members_when_one_is_undone() {
+async fn s46_an_aggregate_makes_way_for_its_members_when_one_is_undone() {
     let world = World::new();
     let instance = world.instance();
     world.waf.0.edit(V4, |set| {
@@ -386,7 +386,7 @@ async fn an_aggregate_makes_way_for_its_members_when_one_is_undone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_offence_while_the_block_is_being_released_cannot_lose_it() {
+async fn s44_an_offence_while_the_block_is_being_released_cannot_lose_it() {
     // The release has been announced and its write is on the way, planned from the present state of the set.
     let world = World::new();
     let instance = world.instance();
@@ -418,7 +418,7 @@ async fn an_offence_while_the_block_is_being_released_cannot_lose_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_hour_ends_at_the_deadline_with_the_message_kept() {
+async fn s9_a_throttled_hour_ends_at_the_deadline_with_the_message_kept() {
     let world = World::new();
     world.waf.0.faults.plan(std::iter::repeat_n(Fault::Throttled, 1_000));
     let started = world.clock.now();
@@ -429,7 +429,7 @@ async fn a_throttled_hour_ends_at_the_deadline_with_the_message_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn samples_and_archived_findings_are_declined_unless_allowed() {
+async fn s13_samples_and_archived_findings_are_declined_unless_allowed() {
     let world = World::new();
     let (id, mut sample) = attack("f1", world.clock.now(), "198.51.100.7", 2.0);
     sample["detail"]["service"]["additionalInfo"] =
@@ -451,7 +451,7 @@ async fn samples_and_archived_findings_are_declined_unless_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn explain_answers_in_any_mode_and_writes_nothing() {
+async fn s25_explain_answers_in_any_mode_and_writes_nothing() {
     let world = World::new();
     let instance = world.instance();
     let (_, event) = attack("f1", world.clock.now(), "198.51.100.7", 2.0);

@@ -91,7 +91,7 @@ fn chosen(world: &World, action: &str, id: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_the_budget_everything_waits_and_one_notice_goes_out() {
+async fn s24_over_the_budget_everything_waits_and_one_notice_goes_out() {
     let world = World::new();
     let three = world.instance_with(&json!({ "changesPerHour": 3 }));
     let done = deliver(&three, &world, &findings(&world, 1..8)).await;
@@ -130,7 +130,7 @@ async fn over_the_budget_everything_waits_and_one_notice_goes_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_instances_share_one_budget() {
+async fn s24_many_instances_share_one_budget() {
     let world = World::new();
     let instances: Vec<_> = (0..8)
         .map(|_| world.instance_with(&json!({ "changesPerHour": 5 })))
@@ -166,7 +166,7 @@ impl Switch for StopsAfter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_kill_switch_stops_every_write_also_of_a_run_under_way() {
+async fn s23_the_kill_switch_stops_every_write_also_of_a_run_under_way() {
     let world = World::new();
     let (one, two) = (findings(&world, 1..2), findings(&world, 2..3));
     let done = deliver(&world.instance(), &world, &one).await;
@@ -201,7 +201,7 @@ async fn the_kill_switch_stops_every_write_also_of_a_run_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn modes_hold_for_single_finding_types() {
+async fn s22_modes_hold_for_single_finding_types() {
     let world = World::new();
     let one = findings(&world, 1..2);
     for (mode, expected) in [
@@ -225,7 +225,7 @@ async fn modes_hold_for_single_finding_types() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_approval_expires_and_says_who_gave_it() {
+async fn s21_an_approval_expires_and_says_who_gave_it() {
     let world = World::new();
     let careful = world.instance_of(&json!({ "mode": "approve", "approvalHours": 2 }));
     let waits = deliver(&careful, &world, &findings(&world, 1..2)).await;
@@ -280,7 +280,7 @@ async fn an_approval_expires_and_says_who_gave_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn people_are_told_of_a_record_once() {
+async fn s33_people_are_told_of_a_record_once() {
     let world = World::new();
     let careful = world.instance_with(&json!({ "mode": "approve" }));
     let one = findings(&world, 1..2);
@@ -300,7 +300,7 @@ async fn people_are_told_of_a_record_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn custom_actions_remediate_and_undo() {
+async fn s34_custom_actions_remediate_and_undo() {
     let world = World::new();
     let careful = world.instance_with(&json!({ "mode": "approve" }));
     let none = event(&careful, &world, &chosen(&world, "Undo remediation", "f")).await;
@@ -324,7 +324,7 @@ async fn custom_actions_remediate_and_undo() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_be_done_is_explained_in_every_mode_and_nothing_is_written() {
+async fn s25_what_would_be_done_is_explained_in_every_mode_and_nothing_is_written() {
     let world = World::new();
     for mode in ["off", "dry-run", "approve", "enforce"] {
         let instance = world.instance_with(&json!({ "mode": mode }));
@@ -340,7 +340,7 @@ async fn what_would_be_done_is_explained_in_every_mode_and_nothing_is_written() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_exempt_is_left_alone_until_its_day() {
+async fn s26_what_is_exempt_is_left_alone_until_its_day() {
     let world = World::new();
     let one = findings(&world, 1..2);
     let today = world.clock.now().date_naive();

@@ -198,7 +198,7 @@ async fn play(ages: Vec<(i64, Option<i64>)>, steps: Vec<Step>, faults: Vec<Fault
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn only_what_may_be_touched_is_touched_and_what_is_said_is_so(
+    fn s63_only_what_may_be_touched_is_touched_and_what_is_said_is_so(
         ages in ages(),
         steps in vec(step(), 1..14),
         faults in vec(any_fault(), 0..12),

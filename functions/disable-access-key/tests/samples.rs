@@ -66,7 +66,7 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sample_that_comes_again_writes_nothing() {
+async fn s10_a_sample_that_comes_again_writes_nothing() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         answer(&world.instance(), &world, &payload).await;
@@ -81,7 +81,7 @@ async fn a_sample_that_comes_again_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compromised_key_that_comes_by_three_ways_is_one_finding() {
+async fn s11_a_compromised_key_that_comes_by_three_ways_is_one_finding() {
     let world = world();
     for (name, payload) in samples::of(FUNCTION) {
         if [

@@ -30,7 +30,7 @@ fn record(world: &World, part: &str) -> RecordId {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_violating_key_of_a_user_with_two_is_disabled() {
+async fn s55_only_the_violating_key_of_a_user_with_two_is_disabled() {
     let world = World::new();
     world.iam.user(
         "alice",
@@ -58,7 +58,7 @@ async fn only_the_violating_key_of_a_user_with_two_is_disabled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_was_never_used_is_idle_since_it_was_made() {
+async fn s55_a_key_that_was_never_used_is_idle_since_it_was_made() {
     let world = World::new();
     world
         .iam
@@ -80,7 +80,7 @@ async fn a_key_that_was_never_used_is_idle_since_it_was_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn iam_22_counts_45_days_and_iam_8_the_setting() {
+async fn s55_iam_22_counts_45_days_and_iam_8_the_setting() {
     for (name, id, disabled) in [("IAM.8", "a", false), ("IAM.22", "b", true)] {
         let world = World::new();
         world.iam.user("alice", ALICE, vec![world.key(OLD, 400, Some(60))]);
@@ -91,7 +91,7 @@ async fn iam_22_counts_45_days_and_iam_8_the_setting() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_in_use_is_escalated_when_it_is_due_for_rotation_and_disabled_only_by_setting() {
+async fn s56_a_key_in_use_is_escalated_when_it_is_due_for_rotation_and_disabled_only_by_setting() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, Some(2))]);
     let event = control("IAM.3", "a", ARN);
@@ -118,7 +118,7 @@ async fn a_key_in_use_is_escalated_when_it_is_due_for_rotation_and_disabled_only
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_password_alone_is_escalated_with_the_exact_command() {
+async fn s56_a_stale_password_alone_is_escalated_with_the_exact_command() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(NEW, 10, Some(1))]);
     world.iam.change("alice", |alice| {
@@ -145,7 +145,7 @@ async fn a_stale_password_alone_is_escalated_with_the_exact_command() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn users_are_found_by_every_name_that_findings_give_them() {
+async fn s57_users_are_found_by_every_name_that_findings_give_them() {
     for event in [
         config("securityhub-access-keys-rotated-3dd4f050", ALICE),
         control("IAM.3", "plain", ARN),
@@ -165,7 +165,7 @@ async fn users_are_found_by_every_name_that_findings_give_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_belongs_to_somebody_else_now_is_declined() {
+async fn s57_a_name_that_belongs_to_somebody_else_now_is_declined() {
     let world = World::new();
     world
         .iam
@@ -192,7 +192,7 @@ async fn a_name_that_belongs_to_somebody_else_now_is_declined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_gone_is_declined() {
+async fn s57_who_is_gone_is_declined() {
     let world = World::new();
     let (outcomes, _) = deliver(&world.instance(), &world, &config("access-keys-rotated", ALICE)).await;
     assert_eq!(outcomes, [format!("user/{ALICE} (rotation) Declined no-such-user")]);
@@ -214,7 +214,7 @@ async fn who_is_gone_is_declined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compromised_key_is_disabled_at_once_and_its_sessions_are_cut() {
+async fn s58_a_compromised_key_is_disabled_at_once_and_its_sessions_are_cut() {
     let world = World::new();
     world.iam.user(
         "alice",
@@ -247,7 +247,7 @@ async fn a_compromised_key_is_disabled_at_once_and_its_sessions_are_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sessions_are_cut_even_if_the_key_cannot_be_disabled_and_each_is_told_truly() {
+async fn s58_sessions_are_cut_even_if_the_key_cannot_be_disabled_and_each_is_told_truly() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 10, Some(0))]);
     world.iam.deny("iam:UpdateAccessKey");
@@ -272,7 +272,7 @@ async fn sessions_are_cut_even_if_the_key_cannot_be_disabled_and_each_is_told_tr
 }
 
 #[tokio::test(start_paused = true)]
-async fn temporary_credentials_are_cut_off_at_the_user_or_role() {
+async fn s59_temporary_credentials_are_cut_off_at_the_user_or_role() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(NEW, 10, Some(0))]);
     world.iam.role("orders-task", "AROAORDERS0000000001", "/");
@@ -302,7 +302,7 @@ async fn temporary_credentials_are_cut_off_at_the_user_or_role() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_sighting_cuts_again_and_an_earlier_one_does_not() {
+async fn s59_a_later_sighting_cuts_again_and_an_earlier_one_does_not() {
     let world = World::new();
     world.iam.role("orders-task", "AROAORDERS0000000001", "/");
     let first = Used::role(&world, "orders-task", "AROAORDERS0000000001:i-0");
@@ -340,7 +340,7 @@ async fn a_later_sighting_cuts_again_and_an_earlier_one_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_iam_cannot_contain_goes_to_a_person() {
+async fn s60_what_iam_cannot_contain_goes_to_a_person() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 10, Some(0))]);
     world.iam.role(
@@ -430,7 +430,7 @@ async fn what_iam_cannot_contain_goes_to_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule() {
+async fn s61_undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule() {
     let world = World::new();
     let mut by_hand = world.key(NEW, 400, None);
     by_hand.active = false;
@@ -502,7 +502,7 @@ async fn undo_reactivates_exactly_what_was_disabled_and_holds_against_every_rule
 }
 
 #[tokio::test(start_paused = true)]
-async fn undoing_a_rule_does_not_reactivate_a_key_that_is_compromised() {
+async fn s61_undoing_a_rule_does_not_reactivate_a_key_that_is_compromised() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, Some(100))]);
     let instance = world.instance();
@@ -537,7 +537,7 @@ async fn undoing_a_rule_does_not_reactivate_a_key_that_is_compromised() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn undo_removes_only_our_deny_and_refuses_when_it_was_changed() {
+async fn s61_undo_removes_only_our_deny_and_refuses_when_it_was_changed() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 10, Some(0))]);
     world.iam.change("alice", |alice| {
@@ -575,7 +575,7 @@ async fn undo_removes_only_our_deny_and_refuses_when_it_was_changed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_of_our_name_that_is_not_ours_is_left_alone() {
+async fn s61_a_policy_of_our_name_that_is_not_ours_is_left_alone() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 10, Some(0))]);
     world.iam.change("alice", |alice| {
@@ -598,7 +598,7 @@ async fn a_policy_of_our_name_that_is_not_ours_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dry_run_protection_other_accounts_and_samples_touch_nothing() {
+async fn s17_dry_run_protection_other_accounts_and_samples_touch_nothing() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let event = Used::key(&world, OLD, "alice", ALICE).event();
@@ -642,7 +642,7 @@ async fn dry_run_protection_other_accounts_and_samples_touch_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_iam_does_not_show_yet_is_waited_for_not_repeated() {
+async fn s8_a_write_that_iam_does_not_show_yet_is_waited_for_not_repeated() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     world.iam.lag(Duration::from_secs(4));
@@ -652,7 +652,7 @@ async fn a_write_that_iam_does_not_show_yet_is_waited_for_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_iam_never_shows_is_a_failure() {
+async fn s8_a_write_that_iam_never_shows_is_a_failure() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     world.iam.lag(Duration::from_secs(24 * 3600));
@@ -662,7 +662,7 @@ async fn a_write_that_iam_never_shows_is_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_answers_throttling_and_crashes_of_the_service_converge() {
+async fn s7_lost_answers_throttling_and_crashes_of_the_service_converge() {
     for fault in [Fault::After, Fault::Before, Fault::Throttled] {
         let world = World::new();
         world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
@@ -677,7 +677,7 @@ async fn lost_answers_throttling_and_crashes_of_the_service_converge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_resolved_fails_and_comes_again() {
+async fn s9_what_cannot_be_resolved_fails_and_comes_again() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     world.iam.deny("iam:ListUsers");
@@ -697,7 +697,7 @@ async fn what_cannot_be_resolved_fails_and_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn approval_is_asked_for_once_more_after_a_failure_and_observes_afresh() {
+async fn s18_approval_is_asked_for_once_more_after_a_failure_and_observes_afresh() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let instance = world.instance_with(&json!({ "mode": "approve" }));
@@ -731,7 +731,7 @@ async fn a_user_without_keys_is_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_key_reported_by_three_services_is_disabled_once() {
+async fn s11_the_same_key_reported_by_three_services_is_disabled_once() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 10, Some(0))]);
     let instance = world.instance();
@@ -747,7 +747,7 @@ async fn the_same_key_reported_by_three_services_is_disabled_once() {
 
 /// Security Hub sends our own answer back as an event, with the same version of the finding.
 #[tokio::test(start_paused = true)]
-async fn an_echo_is_declined_and_a_failed_try_is_no_echo() {
+async fn s14_an_echo_is_declined_and_a_failed_try_is_no_echo() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let instance = world.instance();
@@ -765,7 +765,7 @@ async fn an_echo_is_declined_and_a_failed_try_is_no_echo() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn approving_does_not_go_past_the_guardrails() {
+async fn s20_approving_does_not_go_past_the_guardrails() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let careful = world.instance_with(&json!({ "mode": "approve" }));
@@ -800,7 +800,7 @@ async fn a_cut_that_iam_does_not_show_yet_is_recorded_as_it_was_written_and_can_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_settings_allow_and_the_control_does_not_is_declined_not_called_in_order() {
+async fn s62_what_the_settings_allow_and_the_control_does_not_is_declined_not_called_in_order() {
     let world = World::new();
     world.iam.user(
         "alice",
@@ -826,7 +826,7 @@ async fn what_the_settings_allow_and_the_control_does_not_is_declined_not_called
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_complies_before_it_could_be_disabled_is_not_called_remediated() {
+async fn s62_a_key_that_complies_before_it_could_be_disabled_is_not_called_remediated() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, Some(100))]);
     let instance = world.instance();
@@ -872,7 +872,7 @@ async fn two_roles_of_one_name_in_a_batch_are_told_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_plan_that_waited_is_not_carried_out_on_whoever_took_the_name() {
+async fn s20_a_plan_that_waited_is_not_carried_out_on_whoever_took_the_name() {
     let world = World::new();
     world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
     let careful = world.instance_with(&json!({ "mode": "approve" }));

@@ -73,7 +73,7 @@ fn text(merged: Merged) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn other_statements_keep_text_and_order_and_ours_comes_once((statements, before) in policy()) {
+    fn s68_other_statements_keep_text_and_order_and_ours_comes_once((statements, before) in policy()) {
         let bucket = BucketName::parse("orders").unwrap();
         let after = text(merge(Some(&before), &bucket, "aws").unwrap());
 

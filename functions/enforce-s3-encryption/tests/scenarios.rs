@@ -37,7 +37,7 @@ fn policy(statement: &str) -> Bucket {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sse_s3_becomes_sse_kms_with_a_bucket_key_and_what_was_blocked_stays_blocked() {
+async fn s65_sse_s3_becomes_sse_kms_with_a_bucket_key_and_what_was_blocked_stays_blocked() {
     let before = Encryption {
         blocked: vec!["SSE-C".to_owned()],
         ..sse_s3()
@@ -85,7 +85,7 @@ async fn sse_s3_becomes_sse_kms_with_a_bucket_key_and_what_was_blocked_stays_blo
 }
 
 #[tokio::test(start_paused = true)]
-async fn kms_stays_kms_with_its_own_key_and_settings() {
+async fn s64_kms_stays_kms_with_its_own_key_and_settings() {
     for encryption in [
         kms(Some("arn:aws:kms:us-east-1:444455556666:key/theirs")),
         Encryption {
@@ -116,7 +116,7 @@ async fn kms_stays_kms_with_its_own_key_and_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bucket_without_any_encryption_gets_what_the_settings_choose() {
+async fn s65_a_bucket_without_any_encryption_gets_what_the_settings_choose() {
     for (setting, expected) in [("AES256", sse_s3()), ("aws/s3", kms(None))] {
         let world = World::with(
             "orders",
@@ -152,7 +152,7 @@ async fn a_bucket_without_any_encryption_gets_what_the_settings_choose() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_bucket_is_encrypted_and_one_elsewhere_in_its_own_region() {
+async fn s65_a_new_bucket_is_encrypted_and_one_elsewhere_in_its_own_region() {
     let world = World::with(
         "uploads",
         Bucket {
@@ -177,7 +177,7 @@ async fn a_new_bucket_is_encrypted_and_one_elsewhere_in_its_own_region() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unusable_key_is_found_before_the_write() {
+async fn s66_an_unusable_key_is_found_before_the_write() {
     for unusable in [
         None,
         Some("its state is PendingDeletion"),
@@ -202,7 +202,7 @@ async fn an_unusable_key_is_found_before_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn log_targets_keep_sse_s3() {
+async fn s67_log_targets_keep_sse_s3() {
     let by_policy = policy(
         r#"{"Effect":"Allow","Principal":{"Service":"delivery.logs.amazonaws.com"},"Action":"s3:PutObject","Resource":"*","Condition":{"StringEquals":{"aws:SourceAccount":"111122223333"}}}"#,
     );
@@ -238,7 +238,7 @@ async fn log_targets_keep_sse_s3() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_reads_from_outside_is_not_locked_out() {
+async fn s67_who_reads_from_outside_is_not_locked_out() {
     let reader = r#"{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":["s3:GetObject"],"Resource":"*"}"#;
     let cloudfront = r#"{"Effect":"Allow","Principal":{"Service":"cloudfront.amazonaws.com"},"Action":"s3:GetObject","Resource":"*"}"#;
     let anyone = r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*"}"#;
@@ -301,7 +301,7 @@ async fn who_reads_from_outside_is_not_locked_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_website_is_not_taken_offline() {
+async fn s67_a_website_is_not_taken_offline() {
     let bucket = Bucket {
         website: true,
         ..Bucket::default()
@@ -317,7 +317,7 @@ async fn a_website_is_not_taken_offline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tls_statement_is_merged_once_and_undone_to_the_byte() {
+async fn s68_the_tls_statement_is_merged_once_and_undone_to_the_byte() {
     let texts = [
         None,
         Some(
@@ -367,7 +367,7 @@ async fn the_tls_statement_is_merged_once_and_undone_to_the_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn undo_refuses_what_was_changed_since_and_says_what() {
+async fn s71_undo_refuses_what_was_changed_since_and_says_what() {
     let world = World::with(
         "orders",
         policy(
@@ -432,7 +432,7 @@ async fn undo_refuses_what_was_changed_since_and_says_what() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn policies_that_cannot_be_merged_go_to_a_person() {
+async fn s69_policies_that_cannot_be_merged_go_to_a_person() {
     let large = format!(
         r#"{{"Sid":"{}","Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"*"}}"#,
         "x".repeat(20_200)
@@ -476,7 +476,7 @@ async fn policies_that_cannot_be_merged_go_to_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_between_look_and_write_is_kept() {
+async fn s70_an_edit_between_look_and_write_is_kept() {
     let world = World::with("orders", Bucket::default());
     let theirs = policy(
         r#"{"Sid":"Theirs","Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"s3:GetObject","Resource":"*"}"#,
@@ -496,7 +496,7 @@ async fn an_edit_between_look_and_write_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refused_calls_are_failures_and_lost_answers_are_found_out() {
+async fn s9_refused_calls_are_failures_and_lost_answers_are_found_out() {
     for operation in [
         "s3:HeadBucket",
         "s3:GetBucketEncryption",
@@ -564,7 +564,7 @@ async fn what_is_gone_protected_elsewhere_or_no_bucket_is_declined() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dry_run_writes_nothing_and_approval_is_waited_for() {
+async fn s17_dry_run_writes_nothing_and_approval_is_waited_for() {
     let world = World::with("orders", Bucket::default());
     let dry = world.instance_with(&json!({ "mode": "dry-run" }));
     for control_id in ["S3.17", "S3.5"] {
@@ -648,7 +648,7 @@ async fn a_log_target_without_encryption_gets_sse_s3_only_where_that_answers_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_holds_against_every_rule_about_the_same_part() {
+async fn s71_an_undo_holds_against_every_rule_about_the_same_part() {
     let bare = Bucket {
         encryption: None,
         ..Bucket::default()
@@ -699,7 +699,7 @@ async fn what_a_person_changed_back_is_encrypted_again_and_undone_to_what_that_p
 }
 
 #[tokio::test(start_paused = true)]
-async fn encryption_set_between_look_and_write_is_kept() {
+async fn s70_encryption_set_between_look_and_write_is_kept() {
     let world = World::with("orders", Bucket::default());
     let theirs = Bucket {
         encryption: Some(kms(Some(KEY))),
@@ -711,7 +711,7 @@ async fn encryption_set_between_look_and_write_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_would_be_locked_out_is_known() {
+async fn s67_who_would_be_locked_out_is_known() {
     let denies = |principal: &str, resource: &str| {
         policy(&format!(
             r#"{{"Effect":"Deny",{principal},"Action":"s3:*","Resource":"{resource}"}}"#

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_leaves_time_to_answer() {
+    fn s9_a_deadline_leaves_time_to_answer() {
         let now = Utc::now();
         let stated = u64::try_from((now + Duration::from_secs(60)).timestamp_millis()).unwrap();
         let left = Deadline::from_context(stated, now).remaining(now);

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_says_what_why_and_what_next() {
+    fn s33_a_notice_says_what_why_and_what_next() {
         let reason = Reason::new("code", "because of @channel <!here>");
         let notice = Notice::of("block-ip", &report(Outcome::AwaitingApproval(reason)));
         assert_eq!(notice.subject, "block-ip: AwaitingApproval 198.51.100.7 Subject: x ?");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escalation_carries_the_step_that_its_reason_names() {
+    fn s33_an_escalation_carries_the_step_that_its_reason_names() {
         let reason = Reason::new(
             "password-unused",
             "so a person has to: aws iam delete-login-profile --user-name x",

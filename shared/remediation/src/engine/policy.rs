@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_for_a_function_goes_before_what_is_set_for_all() {
+    fn s22_what_is_set_for_a_function_goes_before_what_is_set_for_all() {
         let all = policy(r#"{"mode": "approve", "changesPerHour": 7}"#);
         assert_eq!((all.mode, all.changes_per_hour), (Mode::Approve, 7));
         let own = policy(r#"{"mode": "approve", "functions": {"block-ip": {"mode": "enforce", "changesPerHour": 9}}}"#);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_controls_the_most_cautious_holds() {
+    fn s22_of_several_controls_the_most_cautious_holds() {
         let policy = policy(
             r#"{"functions": {"block-ip": {"mode": "enforce", "controls": {"Recon:*": "approve", "*:EC2/Portscan": "off", "IAM.1": "dry-run"}}}}"#,
         );
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_stops_whatever_the_modes_say() {
+    fn s23_a_stop_stops_whatever_the_modes_say() {
         assert!(policy(r#"{"functions": {"block-ip": {"controls": {"IAM.1": "approve"}}}}"#).may_write());
         assert!(!policy(r#"{"functions": {"block-ip": {"controls": {"IAM.1": "dry-run"}}}}"#).may_write());
         assert!(!policy(r#"{"stop": true, "mode": "enforce"}"#).may_write());

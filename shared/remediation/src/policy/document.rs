@@ -566,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_meant_stays_to_the_byte() {
+    fn s75_what_is_not_meant_stays_to_the_byte() {
         let text = "{ \"Id\":\"x\", \"Statement\" : [\n {\"Sid\":\"A\",\"Effect\":\"Allow\" , \"Action\":[ \"s3:*\" ],\"Resource\":\"*\"} ,\n  \
                     {\"Sid\":\"é\", \"Effect\":\"Deny\"},\n\t{\"Sid\":\"C\",\"new\":1.0}\n] , \"Version\":\"2012-10-17\"}";
         let (a, b, c) = (
