@@ -124,7 +124,7 @@ struct Nothing {}
 impl Section for Nothing {}
 
 #[tokio::test(start_paused = true)]
-async fn what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
+async fn s12_what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
     let clock = TokioClock::starting_at(Timestamp::from_timestamp(1_790_000_000, 0).unwrap());
     let (ledger, writes) = (Arc::new(MemoryLedger::default()), Arc::new(AtomicUsize::new(0)));
     let engine = Engine {

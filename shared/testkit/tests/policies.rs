@@ -35,7 +35,7 @@ proptest! {
 
     /// "Yes" only when certain: whatever a policy that was shown to be narrower allows, the one before allowed.
     #[test]
-    fn a_proof_holds_for_every_request((wide, narrow) in related()) {
+    fn s74_a_proof_holds_for_every_request((wide, narrow) in related()) {
         prop_assume!(is_proved(&wide, &narrow));
         prop_assert_eq!(widened(Some(&narrow), &wide), None);
     }
@@ -43,7 +43,7 @@ proptest! {
     /// What the functions do most is always shown: a policy as it is, and one with an `Allow` less. A `Deny` may go only
     /// where nothing is granted by it.
     #[test]
-    fn an_allow_may_go_and_a_deny_may_not(policy in policy(), index in any::<prop::sample::Index>()) {
+    fn s74_an_allow_may_go_and_a_deny_may_not(policy in policy(), index in any::<prop::sample::Index>()) {
         let text = policy.to_string();
         prop_assert!(is_proved(&policy, &policy));
         let document = Document::parse(&text).unwrap();
@@ -61,7 +61,7 @@ proptest! {
 
     /// An edit takes out what it names, and gives every other statement back byte for byte, whatever the spacing.
     #[test]
-    fn an_edit_leaves_the_others_as_they_are(policy in policy(), spaced in any::<bool>(), index in any::<prop::sample::Index>()) {
+    fn s75_an_edit_leaves_the_others_as_they_are(policy in policy(), spaced in any::<bool>(), index in any::<prop::sample::Index>()) {
         let text = if spaced { serde_json::to_string_pretty(&policy).unwrap() } else { policy.to_string() };
         let document = Document::parse(&text).unwrap();
         let count = document.statements().count();
