@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::{collections::BTreeSet, fmt::Write, path::Path};
+use std::{collections::BTreeSet, fmt::Write};
 
 use remediation::{
     clock::Timestamp,
@@ -42,9 +42,7 @@ async fn s40_every_sample_is_answered_as_its_snapshot_says() {
 
 #[test]
 fn every_snapshot_and_every_description_belongs_to_a_sample() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    assert_eq!(samples::snapshots(&folder), samples::names(FUNCTION));
-    assert_eq!(samples::described(FUNCTION), samples::names(FUNCTION));
+    samples::all_have_snapshots_and_descriptions(FUNCTION, env!("CARGO_MANIFEST_DIR"));
 }
 
 #[tokio::test(start_paused = true)]

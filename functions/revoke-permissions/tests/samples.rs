@@ -8,7 +8,7 @@
 
 mod support;
 
-use std::{fmt::Write, path::Path};
+use std::fmt::Write;
 
 use chrono::TimeDelta;
 use remediation::{
@@ -127,9 +127,7 @@ async fn every_sample_is_answered_as_its_snapshot_says() {
 
 #[test]
 fn every_snapshot_and_every_description_belongs_to_a_sample() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
-    assert_eq!(samples::snapshots(&folder), samples::names(FUNCTION));
-    assert_eq!(samples::described(FUNCTION), samples::names(FUNCTION));
+    samples::all_have_snapshots_and_descriptions(FUNCTION, env!("CARGO_MANIFEST_DIR"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,49 @@ pub fn brute_force(attack: &Attack<'_>) -> Value {
     })
 }
 
+/// An event of the account 111122223333 in us-east-1, sent at this time.
+#[must_use]
+pub fn envelope(source: &str, detail_type: &str, sent: &str, detail: Value) -> Value {
+    json!({
+        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
+        "account": "111122223333", "time": sent, "region": "us-east-1", "resources": [], "detail": detail
+    })
+}
+
+/// A control of Security Hub that fails for a resource, by its ASFF type and id. `id`: the last part of the finding's ARN.
+#[must_use]
+pub fn control(control: &str, id: &str, (kind, resource): (&str, &str), seen: &str) -> Value {
+    let finding = json!({
+        "SchemaVersion": "2018-10-08",
+        "Id": format!("arn:aws:securityhub:us-east-1:111122223333:security-control/{control}/finding/{id}"),
+        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
+        "AwsAccountId": "111122223333", "Region": "us-east-1", "CreatedAt": seen, "UpdatedAt": seen,
+        "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
+        "Resources": [{ "Type": kind, "Id": resource, "Partition": "aws", "Region": "us-east-1" }],
+        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
+    });
+    let detail = json!({ "findings": [finding] });
+    envelope("aws.securityhub", "Security Hub Findings - Imported", seen, detail)
+}
+
+/// A Config rule that a resource does not comply with, by its type and id.
+#[must_use]
+pub fn config(rule: &str, (kind, resource): (&str, &str), seen: &str) -> Value {
+    let detail = json!({
+        "resourceId": resource, "resourceType": kind, "awsRegion": "us-east-1", "awsAccountId": "111122223333",
+        "configRuleName": rule, "configRuleARN": "arn:aws:config:us-east-1:111122223333:config-rule/config-rule-abcdef",
+        "recordVersion": "1.0", "messageType": "ComplianceChangeNotification", "notificationCreationTime": seen,
+        "newEvaluationResult": {
+            "evaluationResultIdentifier": {
+                "evaluationResultQualifier": { "configRuleName": rule, "resourceType": kind, "resourceId": resource },
+                "orderingTimestamp": seen
+            },
+            "complianceType": "NON_COMPLIANT", "resultRecordedTime": seen, "configRuleInvokedTime": seen
+        }
+    });
+    envelope("aws.config", "Config Rules Compliance Change", seen, detail)
+}
+
 /// The SQS batch that Lambda receives, from pairs of message id and body.
 #[must_use]
 pub fn sqs_batch<'a>(messages: impl IntoIterator<Item = (&'a str, String)>) -> Value {

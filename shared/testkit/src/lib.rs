@@ -5,6 +5,7 @@
 #![allow(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod clock;
+mod deliver;
 pub mod events;
 mod fault;
 mod ledger;
@@ -15,6 +16,7 @@ pub mod settings;
 mod waf;
 
 pub use clock::TokioClock;
+pub use deliver::{deliver, told};
 pub use fault::{Fault, Faults, any_fault};
 pub use ledger::FaultyLedger;
 pub use recorder::Recorder;

@@ -40,7 +40,7 @@ pub fn of(function: &str) -> Vec<(String, String)> {
 
 /// The names of a function's samples.
 #[must_use]
-pub fn names(function: &str) -> BTreeSet<String> {
+fn names(function: &str) -> BTreeSet<String> {
     of(function).into_iter().map(|(name, _)| name).collect()
 }
 
@@ -49,7 +49,7 @@ pub fn names(function: &str) -> BTreeSet<String> {
 /// # Panics
 /// When the page cannot be read.
 #[must_use]
-pub fn described(function: &str) -> BTreeSet<String> {
+fn described(function: &str) -> BTreeSet<String> {
     let readme = fs::read_to_string(events().join("README.md")).expect("events/README.md");
     let section = readme
         .split("\n## ")
@@ -64,12 +64,23 @@ pub fn described(function: &str) -> BTreeSet<String> {
 /// # Panics
 /// When the folder cannot be read.
 #[must_use]
-pub fn snapshots(folder: &Path) -> BTreeSet<String> {
+fn snapshots(folder: &Path) -> BTreeSet<String> {
     let files = files(folder, "snap");
     files
         .iter()
         .filter_map(|path| stem(path).strip_prefix("samples__").map(str::to_owned))
         .collect()
+}
+
+/// Each sample of a function has a snapshot and a description, and there are no others. `package`: where the function's tests are.
+///
+/// # Panics
+/// When that does not hold.
+#[track_caller]
+pub fn all_have_snapshots_and_descriptions(function: &str, package: &str) {
+    let folder = Path::new(package).join("tests/snapshots");
+    assert_eq!(snapshots(&folder), names(function));
+    assert_eq!(described(function), names(function));
 }
 
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {

@@ -14,12 +14,11 @@ use remediation::{
     clock::{Clock, Deadline, Timestamp},
     engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
-    intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
 
 pub const ACCOUNT: &str = "111122223333";
 pub const GROUP: &str = "sg-0a1b2c3d4e5f60718";
@@ -175,48 +174,25 @@ impl World {
 
 /// One event, from intake to its outcomes, each as `target outcome code`.
 pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
-    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
-        panic!("not an event")
-    };
-    let summary = instance.event(intake, world.deadline()).await;
+    let summary = testkit::deliver(instance, world.deadline(), event).await;
     (told(&summary), summary)
 }
 
 pub fn told(summary: &Summary) -> Vec<String> {
-    let code = |why: String| {
-        why.rsplit_once('(')
-            .map_or(why.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
-    };
-    let outcomes = summary.outcomes.iter();
-    let outcomes = outcomes.map(|report| {
-        let (name, code) = (report.outcome.name(), code(report.outcome.why()));
-        format!("{}: {name} {code}", report.target.trim_start_matches(GROUP).trim())
+    let mut told = testkit::told(summary, |report, code| {
+        let target = report.target.trim_start_matches(GROUP).trim();
+        format!("{target}: {} {code}", report.outcome.name())
     });
-    let mut told: Vec<_> = outcomes.collect();
-    told.extend(
-        summary
-            .declined
-            .iter()
-            .map(|reason| format!("declined {}", reason.code)),
-    );
     told.sort();
     told
 }
 
+const SEEN: &str = "2026-11-20T00:00:00Z";
+
 /// A control of Security Hub about the group.
 pub fn control(control: &str, id: &str) -> Value {
-    let finding = json!({
-        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
-        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
-        "AwsAccountId": ACCOUNT, "Region": "us-east-1", "CreatedAt": "2026-11-19T00:00:00.000Z", "UpdatedAt": "2026-11-20T00:00:00.000Z",
-        "Severity": { "Label": "HIGH" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
-        "Resources": [{ "Type": "AwsEc2SecurityGroup", "Id": format!("arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/{GROUP}") }],
-        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
-    });
-    json!({
-        "version": "0", "id": "e", "detail-type": "Security Hub Findings - Imported", "source": "aws.securityhub", "account": ACCOUNT,
-        "time": "2026-11-20T00:00:00Z", "region": "us-east-1", "resources": [], "detail": { "findings": [finding] }
-    })
+    let group = format!("arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/{GROUP}");
+    events::control(control, id, ("AwsEc2SecurityGroup", &group), SEEN)
 }
 
 /// What CloudTrail tells of rules that were added.
@@ -225,12 +201,10 @@ pub fn added(event: &str, rules: &[&str]) -> Value {
         .iter()
         .map(|id| json!({ "groupId": GROUP, "securityGroupRuleId": id }))
         .collect();
-    json!({
-        "version": "0", "id": "e", "detail-type": "AWS API Call via CloudTrail", "source": "aws.ec2", "account": ACCOUNT,
-        "time": "2026-11-20T00:00:00Z", "region": "us-east-1", "resources": [], "detail": {
-            "eventID": event, "eventTime": "2026-11-20T00:00:00Z", "eventSource": "ec2.amazonaws.com",
-            "eventName": "AuthorizeSecurityGroupIngress", "awsRegion": "us-east-1", "recipientAccountId": ACCOUNT,
-            "requestParameters": { "groupId": GROUP }, "responseElements": { "securityGroupRuleSet": { "items": items } }
-        }
-    })
+    let detail = json!({
+        "eventID": event, "eventTime": SEEN, "eventSource": "ec2.amazonaws.com", "eventName": "AuthorizeSecurityGroupIngress",
+        "awsRegion": "us-east-1", "recipientAccountId": ACCOUNT, "requestParameters": { "groupId": GROUP },
+        "responseElements": { "securityGroupRuleSet": { "items": items } }
+    });
+    events::envelope("aws.ec2", "AWS API Call via CloudTrail", SEEN, detail)
 }

@@ -18,13 +18,12 @@ use remediation::{
     engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::{KeyId, PrincipalName, UniqueId},
-    intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,
     settings::SettingsReader,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
 
 pub const ACCOUNT: &str = "111122223333";
 
@@ -443,82 +442,28 @@ impl World {
 
 /// One event, from intake to its outcomes, each as `target outcome (code)`.
 pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
-    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
-        panic!("not an event")
-    };
-    let summary = instance.event(intake, world.deadline()).await;
+    let summary = testkit::deliver(instance, world.deadline(), event).await;
     (told(&summary), summary)
 }
 
 pub fn told(summary: &Summary) -> Vec<String> {
-    let code = |text: String| {
-        let code = text
-            .rsplit_once('(')
-            .map(|(_, code)| code.trim_end_matches(')').to_owned());
-        code.unwrap_or(text)
-    };
-    let mut told: Vec<_> = summary
-        .outcomes
-        .iter()
-        .map(|report| {
-            format!(
-                "{} {} {}",
-                report.target,
-                report.outcome.name(),
-                code(report.outcome.why())
-            )
-        })
-        .collect();
-    told.extend(
-        summary
-            .declined
-            .iter()
-            .map(|reason| format!("declined {}", reason.code)),
-    );
+    let mut told = testkit::told(summary, |report, code| {
+        format!("{} {} {code}", report.target, report.outcome.name())
+    });
     told.sort();
     told
 }
 
-fn envelope(source: &str, detail_type: &str, detail: Value) -> Value {
-    json!({
-        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
-        "account": ACCOUNT, "time": "2026-09-21T00:00:00Z", "region": "us-east-1", "resources": [], "detail": detail
-    })
-}
+const SEEN: &str = "2026-09-21T00:00:00Z";
 
 /// A control finding of Security Hub about a user, by this ARN.
 pub fn control(control: &str, id: &str, user: &str) -> Value {
-    let finding = json!({
-        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
-        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
-        "AwsAccountId": ACCOUNT, "Region": "us-east-1", "CreatedAt": "2026-09-20T00:00:00.000Z", "UpdatedAt": "2026-09-21T00:00:00.000Z",
-        "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
-        "Resources": [{ "Type": "AwsIamUser", "Id": user, "Partition": "aws", "Region": "us-east-1" }],
-        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
-    });
-    envelope(
-        "aws.securityhub",
-        "Security Hub Findings - Imported",
-        json!({ "findings": [finding] }),
-    )
+    events::control(control, id, ("AwsIamUser", user), SEEN)
 }
 
 /// The result of a Config rule about a user, by its unique id.
 pub fn config(rule: &str, user_id: &str) -> Value {
-    let detail = json!({
-        "resourceId": user_id, "resourceType": "AWS::IAM::User", "awsRegion": "us-east-1", "awsAccountId": ACCOUNT,
-        "configRuleName": rule, "configRuleARN": format!("arn:aws:config:us-east-1:{ACCOUNT}:config-rule/config-rule-abcdef"),
-        "recordVersion": "1.0", "messageType": "ComplianceChangeNotification", "notificationCreationTime": "2026-09-21T00:00:00.000Z",
-        "newEvaluationResult": {
-            "evaluationResultIdentifier": {
-                "evaluationResultQualifier": { "configRuleName": rule, "resourceType": "AWS::IAM::User", "resourceId": user_id },
-                "orderingTimestamp": "2026-09-21T00:00:00.000Z"
-            },
-            "complianceType": "NON_COMPLIANT", "resultRecordedTime": "2026-09-21T00:00:00.000Z",
-            "configRuleInvokedTime": "2026-09-21T00:00:00.000Z"
-        }
-    });
-    envelope("aws.config", "Config Rules Compliance Change", detail)
+    events::config(rule, ("AWS::IAM::User", user_id), SEEN)
 }
 
 /// Exposed keys that AWS Health names.
@@ -531,7 +476,7 @@ pub fn health(keys: &[&str]) -> Value {
         "statusCode": "open", "eventRegion": "us-east-1", "eventDescription": [], "affectedAccount": ACCOUNT,
         "page": "1", "totalPages": "1", "affectedEntities": entities
     });
-    envelope("aws.health", "AWS Health Event", detail)
+    events::envelope("aws.health", "AWS Health Event", SEEN, detail)
 }
 
 /// Credentials that GuardDuty saw used.
@@ -590,6 +535,6 @@ impl<'a> Used<'a> {
                 } }
             }
         });
-        envelope("aws.guardduty", "GuardDuty Finding", detail)
+        events::envelope("aws.guardduty", "GuardDuty Finding", SEEN, detail)
     }
 }

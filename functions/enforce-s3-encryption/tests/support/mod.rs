@@ -15,12 +15,11 @@ use remediation::{
     engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::{BucketName, RoleArn},
-    intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
 
 pub const ACCOUNT: &str = "111122223333";
 pub const REGION: &str = "us-east-1";
@@ -303,54 +302,19 @@ impl World {
 
 /// One event, from intake to its outcomes, each as `outcome code`.
 pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
-    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
-        panic!("not an event")
-    };
-    let summary = instance.event(intake, world.deadline()).await;
+    let summary = testkit::deliver(instance, world.deadline(), event).await;
     (told(&summary), summary)
 }
 
 pub fn told(summary: &Summary) -> Vec<String> {
-    let code = |text: String| {
-        text.rsplit_once('(')
-            .map_or(text.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
-    };
-    let mut told: Vec<_> = summary
-        .outcomes
-        .iter()
-        .map(|report| format!("{} {}", report.outcome.name(), code(report.outcome.why())))
-        .collect();
-    told.extend(
-        summary
-            .declined
-            .iter()
-            .map(|reason| format!("declined {}", reason.code)),
-    );
-    told
+    testkit::told(summary, |report, code| format!("{} {code}", report.outcome.name()))
 }
 
-fn envelope(source: &str, detail_type: &str, detail: Value) -> Value {
-    json!({
-        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
-        "account": ACCOUNT, "time": "2026-11-20T00:00:00Z", "region": REGION, "resources": [], "detail": detail
-    })
-}
+const SEEN: &str = "2026-11-20T00:00:00Z";
 
 /// A control finding of Security Hub about a bucket, whose ARN has no account.
 pub fn control(control: &str, id: &str, bucket: &str) -> Value {
-    let finding = json!({
-        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
-        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
-        "AwsAccountId": ACCOUNT, "Region": REGION, "CreatedAt": "2026-11-19T00:00:00.000Z", "UpdatedAt": "2026-11-20T00:00:00.000Z",
-        "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
-        "Resources": [{ "Type": "AwsS3Bucket", "Id": format!("arn:aws:s3:::{bucket}"), "Partition": "aws", "Region": REGION }],
-        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
-    });
-    envelope(
-        "aws.securityhub",
-        "Security Hub Findings - Imported",
-        json!({ "findings": [finding] }),
-    )
+    events::control(control, id, ("AwsS3Bucket", &format!("arn:aws:s3:::{bucket}")), SEEN)
 }
 
 /// A bucket that CloudTrail saw created.
@@ -360,5 +324,5 @@ pub fn created(bucket: &str) -> Value {
         "eventSource": "s3.amazonaws.com", "eventName": "CreateBucket", "awsRegion": REGION, "recipientAccountId": ACCOUNT,
         "userIdentity": { "type": "IAMUser", "accountId": ACCOUNT }, "requestParameters": { "bucketName": bucket }
     });
-    envelope("aws.s3", "AWS API Call via CloudTrail", detail)
+    events::envelope("aws.s3", "AWS API Call via CloudTrail", SEEN, detail)
 }

@@ -15,7 +15,6 @@ use remediation::{
     engine::{AlwaysOn, Engine, Summary},
     failure::Failure,
     ids::Region,
-    intake::{self, Invocation},
     ledger::MemoryLedger,
     report::Silent,
 };
@@ -114,30 +113,12 @@ impl World {
 
 /// A sample event, from intake to its outcomes, each as `target outcome code`.
 pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
-    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
-        panic!("not an event")
-    };
-    let summary = instance.event(intake, world.deadline()).await;
+    let summary = testkit::deliver(instance, world.deadline(), event).await;
     (told(&summary), summary)
 }
 
 pub fn told(summary: &Summary) -> Vec<String> {
-    let code = |why: String| {
-        why.rsplit_once('(')
-            .map_or(why.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
-    };
-    let outcomes = summary.outcomes.iter();
-    let outcomes = outcomes.map(|report| {
-        format!(
-            "{}: {} {}",
-            report.target,
-            report.outcome.name(),
-            code(report.outcome.why())
-        )
-    });
-    let declined = summary
-        .declined
-        .iter()
-        .map(|reason| format!("declined {}", reason.code));
-    outcomes.chain(declined).collect()
+    testkit::told(summary, |report, code| {
+        format!("{}: {} {code}", report.target, report.outcome.name())
+    })
 }

@@ -20,7 +20,6 @@ use remediation::{
     engine::{AlwaysOn, Engine, Summary},
     failure::{Class, Failure},
     ids::{BucketName, PrincipalName, UniqueId},
-    intake::{self, Invocation},
     ledger::MemoryLedger,
     policy::says_the_same,
     report::Silent,
@@ -31,7 +30,7 @@ use revoke_permissions::{
     RevokePermissions, Settings, Version, Write,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
 
 pub const ACCOUNT: &str = "111122223333";
 pub const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
@@ -512,28 +511,15 @@ impl World {
 
 /// One event, from intake to its outcomes, each as `target outcome (code)`.
 pub async fn deliver(instance: &Instance, world: &World, event: &Value) -> (Vec<String>, Summary) {
-    let Invocation::Event(intake) = intake::read(&event.to_string()).unwrap() else {
-        panic!("not an event")
-    };
-    let summary = instance.event(intake, world.deadline()).await;
+    let summary = testkit::deliver(instance, world.deadline(), event).await;
     (told(&summary), summary)
 }
 
 pub fn told(summary: &Summary) -> Vec<String> {
-    let code = |text: String| {
-        text.rsplit_once('(')
-            .map_or(text.clone(), |(_, code)| code.trim_end_matches(')').to_owned())
-    };
-    let outcomes = summary.outcomes.iter().map(|report| {
-        let (target, outcome) = (&report.target, &report.outcome);
-        format!("{target} {} {}", outcome.name(), code(outcome.why()))
+    let mut told = testkit::told(summary, |report, code| {
+        format!("{} {} {code}", report.target, report.outcome.name())
     });
-    let declined = summary
-        .declined
-        .iter()
-        .map(|reason| format!("declined {}", reason.code));
-    let unsettled = summary.unsettled.iter().map(|scope| format!("unsettled {scope}"));
-    let mut told: Vec<_> = outcomes.chain(declined).chain(unsettled).collect();
+    told.extend(summary.unsettled.iter().map(|scope| format!("unsettled {scope}")));
     told.sort();
     told
 }
@@ -560,29 +546,11 @@ pub fn trusting(principal: &Value) -> String {
     policy(&json!([{ "Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole" }]))
 }
 
-fn envelope(source: &str, detail_type: &str, resources: &Value, detail: Value) -> Value {
-    json!({
-        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
-        "account": ACCOUNT, "time": "2026-09-21T00:00:00Z", "region": "us-east-1", "resources": resources, "detail": detail
-    })
-}
+const SEEN: &str = "2026-09-21T00:00:00Z";
 
 /// A control finding of Security Hub about a resource.
 pub fn control(control: &str, id: &str, kind: &str, resource: &str) -> Value {
-    let finding = json!({
-        "SchemaVersion": "2018-10-08", "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
-        "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
-        "AwsAccountId": ACCOUNT, "Region": "us-east-1", "CreatedAt": "2026-09-20T00:00:00.000Z", "UpdatedAt": "2026-09-21T00:00:00.000Z",
-        "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
-        "Resources": [{ "Type": kind, "Id": resource, "Partition": "aws", "Region": "us-east-1" }],
-        "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
-    });
-    envelope(
-        "aws.securityhub",
-        "Security Hub Findings - Imported",
-        &json!([]),
-        json!({ "findings": [finding] }),
-    )
+    events::control(control, id, (kind, resource), SEEN)
 }
 
 /// A control finding about a managed policy.
@@ -592,23 +560,16 @@ pub fn about(name: &str, id: &str, policy: &PolicyArn) -> Value {
 
 /// The result of a Config rule about a resource, by its unique id.
 pub fn config(rule: &str, kind: &str, resource: &str) -> Value {
-    let detail = json!({
-        "resourceId": resource, "resourceType": kind, "awsRegion": "us-east-1", "awsAccountId": ACCOUNT,
-        "configRuleName": rule, "configRuleARN": format!("arn:aws:config:us-east-1:{ACCOUNT}:config-rule/config-rule-abcdef"),
-        "recordVersion": "1.0", "messageType": "ComplianceChangeNotification", "notificationCreationTime": "2026-09-21T00:00:00.000Z",
-        "newEvaluationResult": {
-            "evaluationResultIdentifier": {
-                "evaluationResultQualifier": { "configRuleName": rule, "resourceType": kind, "resourceId": resource },
-                "orderingTimestamp": "2026-09-21T00:00:00.000Z"
-            },
-            "complianceType": "NON_COMPLIANT", "resultRecordedTime": "2026-09-21T00:00:00.000Z",
-            "configRuleInvokedTime": "2026-09-21T00:00:00.000Z"
-        }
-    });
-    envelope("aws.config", "Config Rules Compliance Change", &json!([]), detail)
+    events::config(rule, (kind, resource), SEEN)
 }
 
 const ANALYZER: &str = "arn:aws:access-analyzer:us-east-1:111122223333:analyzer/a";
+
+fn analyzed(detail_type: &str, detail: Value) -> Value {
+    let mut event = events::envelope("aws.access-analyzer", detail_type, SEEN, detail);
+    event["resources"] = json!([ANALYZER]);
+    event
+}
 
 /// Unused access of a role or user.
 pub fn unused(kind: &str, finding: &str, resource_type: &str, resource: &str) -> Value {
@@ -618,12 +579,7 @@ pub fn unused(kind: &str, finding: &str, resource_type: &str, resource: &str) ->
         "previousStatus": "", "status": "ACTIVE", "version": "v1", "isDeleted": false, "region": "us-east-1",
         "numberOfUnusedActions": 3, "numberOfUnusedServices": 1
     });
-    envelope(
-        "aws.access-analyzer",
-        "Unused Access Finding for IAM entities",
-        &json!([ANALYZER]),
-        detail,
-    )
+    analyzed("Unused Access Finding for IAM entities", detail)
 }
 
 /// Access from outside to a resource.
@@ -634,10 +590,5 @@ pub fn external(finding: &str, resource_type: &str, resource: &str, principal: &
         "accountId": ACCOUNT, "region": "us-east-1", "principal": principal, "action": ["sts:AssumeRole"], "condition": {},
         "isDeleted": false, "isPublic": is_public
     });
-    envelope(
-        "aws.access-analyzer",
-        "Access Analyzer Finding",
-        &json!([ANALYZER]),
-        detail,
-    )
+    analyzed("Access Analyzer Finding", detail)
 }
