@@ -383,7 +383,7 @@ fn the_settings_are_those_in_the_code() {
 }
 
 #[test]
-fn the_environment_is_valid_and_the_first_settings_change_nothing() {
+fn s16_the_environment_is_valid_and_the_first_settings_change_nothing() {
     for function in FUNCTIONS {
         let mode = (function.read)(SettingsReader::new(environment(function.name)));
         assert_eq!(mode, Ok(Mode::DryRun), "{}", function.name);
@@ -400,7 +400,7 @@ fn the_environment_is_valid_and_the_first_settings_change_nothing() {
 
 /// The document in the repository says all defaults; nothing changes by it.
 #[test]
-fn the_default_document_is_what_the_code_does_without_one() {
+fn s16_the_default_document_is_what_the_code_does_without_one() {
     let text = std::fs::read_to_string(common::root().join("settings.json")).unwrap();
     let document = Document::parse(&text).unwrap();
     for function in FUNCTIONS {
@@ -490,7 +490,7 @@ fn sorted<'a>(actions: impl IntoIterator<Item = &'a (&'static str, &'static str)
 }
 
 #[test]
-fn the_roles_allow_what_the_code_calls_and_nothing_else() {
+fn s36_the_roles_allow_what_the_code_calls_and_nothing_else() {
     let common = properties("CommonPolicy")["PolicyDocument"]["Statement"].clone();
     assert_eq!(allowed(&common, &["Trace"]), sorted(&COMMON));
     for function in FUNCTIONS {
@@ -511,7 +511,7 @@ fn the_roles_allow_what_the_code_calls_and_nothing_else() {
 /// What a function may do in a member account is what it may do at home, on that account's own resources; and its role there
 /// is for it alone.
 #[test]
-fn the_roles_in_member_accounts_allow_what_those_at_home_do() {
+fn s36_the_roles_in_member_accounts_allow_what_those_at_home_do() {
     let template = common::yaml("stacks/member-role.yaml");
     let resources = template["Resources"].as_object().unwrap();
     assert_eq!(resources.len(), IN_MEMBERS.len());
@@ -566,7 +566,7 @@ fn the_roles_in_member_accounts_allow_what_those_at_home_do() {
 }
 
 #[test]
-fn one_bad_record_does_not_bring_its_batch_again() {
+fn s2_one_bad_record_does_not_bring_its_batch_again() {
     for function in FUNCTIONS {
         let resource = format!("{}Function", logical(function.name));
         let source = properties(&resource)["Events"]["Findings"]["Properties"].clone();
@@ -577,7 +577,7 @@ fn one_bad_record_does_not_bring_its_batch_again() {
 
 /// A rule that may not send to its queue, or not put aside what it could not deliver, loses findings.
 #[test]
-fn every_rule_may_send_to_its_queue_and_to_the_undelivered() {
+fn s38_every_rule_may_send_to_its_queue_and_to_the_undelivered() {
     let template = common::template();
     let sources = |policy: &str| {
         let statement = &template["Resources"][policy]["Properties"]["PolicyDocument"]["Statement"][0];
@@ -629,4 +629,95 @@ fn no_pattern_mixes_numbers_and_texts_within_anything_but() {
         }
     }
     check(&common::template()["Resources"]);
+}
+
+/// Suppressing hides a finding for good.
+#[test]
+fn s32_no_role_may_suppress_a_finding() {
+    let statements = properties("CommonPolicy")["PolicyDocument"]["Statement"].clone();
+    let denied: BTreeSet<_> = statements
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|statement| statement["Effect"] == "Deny" && statement["Resource"] == "*")
+        .filter(|statement| statement["Action"] == "securityhub:BatchUpdateFindings")
+        .map(|statement| statement["Condition"].to_string())
+        .collect();
+    let suppressed = [
+        r#"{"StringEquals":{"securityhub:ASFFSyntaxPath/Workflow.Status":"SUPPRESSED"}}"#,
+        r#"{"StringEquals":{"securityhub:OCSFSyntaxPath/StatusId":"3"}}"#,
+    ];
+    assert_eq!(denied, suppressed.map(str::to_owned).into());
+    for function in FUNCTIONS {
+        let role = properties(&format!("{}Role", logical(function.name)));
+        let shared = role["ManagedPolicyArns"].as_array().unwrap();
+        assert!(
+            shared.contains(&serde_json::json!({ "Ref": "CommonPolicy" })),
+            "{}",
+            function.name
+        );
+    }
+}
+
+/// EC2 has none: `remediation-aws` speaks to it. What several functions call of a service is there too, as a feature.
+#[test]
+fn s37_the_sdks_of_a_function_are_those_of_its_role() {
+    let dependencies = |package: &str| -> Vec<String> {
+        let manifest = std::fs::read_to_string(common::root().join(package).join("Cargo.toml")).unwrap();
+        let (_, rest) = manifest.split_once("[dependencies]\n").unwrap();
+        let own = rest.lines().take_while(|line| !line.starts_with('['));
+        own.map(str::to_owned).collect()
+    };
+    for function in FUNCTIONS {
+        let called: BTreeSet<_> = function
+            .actions
+            .iter()
+            .map(|(action, _)| action.split(':').next().unwrap().replace('-', ""))
+            .collect();
+        let mut built_with = BTreeSet::new();
+        for line in dependencies(&format!("functions/{}", function.name)) {
+            if let Some(rest) = line.strip_prefix("aws-sdk-") {
+                built_with.extend(rest.split(['.', ' ']).next().map(str::to_owned));
+            } else if line.starts_with("remediation-aws") {
+                built_with.extend(line.split('"').skip(1).step_by(2).map(str::to_owned));
+            }
+        }
+        assert_eq!(called, built_with, "{}", function.name);
+    }
+    let common = dependencies("shared/remediation");
+    let is_sdk = |line: &&String| {
+        ["aws-", "lambda_runtime", "remediation-aws"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    };
+    assert_eq!(common.iter().find(is_sdk), None);
+    assert!(!common.is_empty());
+}
+
+/// CloudFormation writes an empty list over all addresses as soon as a property or a tag of a set changes.
+#[test]
+fn s39_nothing_in_the_ip_sets_ever_changes() {
+    let template = common::template();
+    let resources = template["Resources"].as_object().unwrap();
+    let sets = resources.iter().filter(|(_, set)| set["Type"] == "AWS::WAFv2::IPSet");
+    let mut count = 0;
+    for (name, set) in sets {
+        let mut properties = set["Properties"].clone();
+        let called = properties["Name"].take();
+        assert!(
+            called["Fn::Sub"]
+                .as_str()
+                .unwrap()
+                .starts_with("${AWS::StackName}-block-ip-"),
+            "{name}"
+        );
+        assert_eq!(called.to_string().matches("${").count(), 1, "{name}");
+        let is_constant = |value: &Value| value.is_null() || value.is_string() || value == &serde_json::json!([]);
+        assert!(properties.as_object().unwrap().values().all(is_constant), "{name}");
+        assert!(properties.get("Tags").is_none(), "{name}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
+    let samconfig = std::fs::read_to_string(common::root().join("samconfig.toml")).unwrap();
+    assert!(!samconfig.lines().any(|line| line.trim_start().starts_with("tags")));
 }
