@@ -122,6 +122,7 @@ fn the_finding_s_account_is_acted_in_and_no_other() {
     let record = a_member_s_key_is_disabled_there_alone(&organisation);
     an_account_that_is_no_member_is_declined(&organisation);
     a_member_without_the_role_keeps_nobody_else_waiting(&organisation);
+    where_we_act_no_more_nothing_is_undone_or_approved(&organisation, &record);
     it_is_undone_there(&organisation, &record);
     one_event_about_several_accounts_is_dealt_with_in_each(&organisation);
 }
@@ -177,6 +178,40 @@ fn a_member_without_the_role_keeps_nobody_else_waiting(organisation: &Organisati
         refused.contains("sts:AssumeRole") && refused.contains(WITHOUT_ROLE),
         "{refused}"
     );
+}
+
+/// A record of an account that has left, or has never been a member.
+fn where_we_act_no_more_nothing_is_undone_or_approved(organisation: &Organisation, record: &str) {
+    let before = organisation.accounts();
+    let table = &organisation.stack.deployment.outputs["LedgerTableName"];
+    let key = json!({ "pk": { "S": format!("record#{record}") }, "sk": { "S": "record" } });
+    let get = json!({ "TableName": table, "Key": key });
+    let item = organisation.stack.boto3(&[("dynamodb", "get_item", get)]).remove(0)["Item"].take();
+    let put = |item: &Value| {
+        let put = json!({ "TableName": table, "Item": item });
+        organisation.stack.boto3(&[("dynamodb", "put_item", put)]);
+    };
+    let mut body: Value = serde_json::from_str(item["body"]["S"].as_str().unwrap()).unwrap();
+    assert_eq!(body["account"], MEMBER);
+    body["account"] = json!(STRANGER);
+    let mut of_a_stranger = item.clone();
+    of_a_stranger["body"]["S"] = json!(body.to_string());
+    put(&of_a_stranger);
+    for order in ["undo", "approve"] {
+        let refused = organisation
+            .stack
+            .call(&json!({ order: record, "by": "ann" }))
+            .unwrap_err();
+        let refused = refused.to_string();
+        assert!(
+            refused.contains(&format!(
+                "account {STRANGER}, which is none that this deployment acts in"
+            )),
+            "{order}: {refused}"
+        );
+    }
+    put(&item);
+    assert_eq!(changed(&before, &organisation.accounts()), Vec::<&str>::new());
 }
 
 fn it_is_undone_there(organisation: &Organisation, record: &str) {

@@ -70,6 +70,23 @@ fn a_new_rule_is_closed_and_opened_again(stack: Stack) -> Stack {
     let item = &mut event["detail"]["responseElements"]["securityGroupRuleSet"]["items"][0];
     item["groupId"] = json!(group);
     item["securityGroupRuleId"] = json!(added);
+
+    // The role is what lets it: without the right to revoke, it fails, and says so.
+    let denied = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Deny", "Action": "ec2:RevokeSecurityGroupIngress", "Resource": "*" }
+    ] });
+    let named = json!({ "RoleName": stack.role(), "PolicyName": "a-test-s" });
+    let mut put = named.clone();
+    put["PolicyDocument"] = json!(denied.to_string());
+    stack.boto3(&[("iam", "put_role_policy", put)]);
+    let failed = stack.call(&event).unwrap_err().to_string();
+    assert!(
+        failed.contains("Failed") && failed.contains("ec2:RevokeSecurityGroupIngress"),
+        "{failed}"
+    );
+    assert_eq!(rules(&stack, group), opened);
+    stack.boto3(&[("iam", "delete_role_policy", named)]);
+
     let answer = stack.call(&event).unwrap();
     let (outcome, record) = outcomes(&answer).remove(0);
     assert_eq!(outcome, "Remediated", "{answer}");

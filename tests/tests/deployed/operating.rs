@@ -127,6 +127,7 @@ fn an_operator_looks_stops_undoes_and_verifies() {
 
     the_kill_switch_holds_within_a_minute(&stack, &operator);
     wrong_settings_stop_everything(&stack, &operator);
+    the_records_of_a_finding_are_found(&operator, &record);
     what_was_tampered_with_is_found(&stack, &operator, &record);
 }
 
@@ -243,6 +244,24 @@ fn wrong_settings_stop_everything(stack: &Stack, operator: &Operator<'_>) {
     let valid = json!({ "functions": { "block-ip": { "mode": "enforce" } } });
     assert_eq!(operator.put(&valid).code, 0);
     stack.invoke("ssh-brute-force").unwrap();
+}
+
+fn the_records_of_a_finding_are_found(operator: &Operator<'_>, record: &str) {
+    let finding = operator.run(&["ledger", "show", record, "--json"]).json()["evidence"]["id"].take();
+    let list = |arguments: &[&str]| {
+        let listed = operator
+            .run(&[&["ledger", "list", "--json"], arguments].concat())
+            .json();
+        listed.as_array().unwrap().clone()
+    };
+    let listed = list(&["--finding", finding.as_str().unwrap()]);
+    assert!(listed.iter().any(|listed| listed["id"] == record), "{listed:?}");
+    let of_it = |listed: &Value| listed["evidence"]["id"] == finding;
+    assert!(listed.iter().all(of_it), "{listed:?}");
+    let all = list(&[]);
+    assert_eq!(all.iter().filter(|listed| of_it(listed)).count(), listed.len());
+    assert!(all.len() > listed.len(), "those of other findings are not among them");
+    assert_eq!(list(&["--finding", "another"]), Vec::<Value>::new());
 }
 
 fn what_was_tampered_with_is_found(stack: &Stack, operator: &Operator<'_>, record: &str) {
