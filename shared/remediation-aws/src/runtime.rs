@@ -422,3 +422,39 @@ fn diagnostic(error_type: &str, message: &dyn Display) -> Diagnostic {
         error_message: message.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(values: &[(&str, &str)]) -> Result<Members, String> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut reader = SettingsReader::new(values.iter().map(own));
+        let members = Members::read(&mut reader);
+        reader.finish(members).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn member_accounts_need_a_role_and_a_word() {
+        assert!(members(&[]).unwrap().accounts.is_empty());
+        let accounts = ("MEMBER_ACCOUNTS", "222222222222,333333333333");
+        let (role, word) = (("MEMBER_ROLE", "path/role"), ("MEMBER_EXTERNAL_ID", "a word"));
+        let read = members(&[accounts, role, word]).unwrap();
+        assert_eq!(
+            (read.accounts.len(), read.role.as_str(), read.external_id.as_str()),
+            (2, role.1, word.1)
+        );
+        for (given, missing) in [
+            (vec![accounts, word], vec![role.0]),
+            (vec![accounts, role], vec![word.0]),
+            (vec![accounts], vec![role.0, word.0]),
+        ] {
+            let wrong = members(&given).err().unwrap();
+            for name in [role.0, word.0] {
+                assert_eq!(wrong.contains(name), missing.contains(&name), "{name} in {wrong}");
+            }
+        }
+        let wrong = members(&[("MEMBER_ACCOUNTS", "22"), role, word]).err().unwrap();
+        assert!(wrong.contains("MEMBER_ACCOUNTS"), "{wrong}");
+    }
+}
