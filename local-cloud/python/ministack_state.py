@@ -6,8 +6,8 @@
     GET  /securecart-extension/authorizations       {"authorizations": [{principal, account, action, resource, region, decision}]}
     POST /securecart-extension/authorizations/reset
 
-What is told is what somebody could have changed: not what was logged or measured, not sessions and their credentials, and not when a thing
-was touched last. The items of tables and the messages of queues are told by their own services. Saved is everything but sessions and functions.
+What is told is what somebody could have changed: not what was logged or measured, not sessions and their credentials, when a thing was
+touched last, or what CloudFormation remembers of its templates. The items of tables and the messages of queues are told by their own services. Saved is everything but sessions and functions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
 
 SCOPED = (AccountScopedDict, AccountRegionScopedDict)
 # What AWS owns, what only tells of what happened, and what a call of a running function needs.
-NEVER_TOLD = {"cloudwatch", "cloudwatch_logs", "dynamodb", "dynamodb_streams", "lambda_core", "lambda_svc", "sqs", "sts"}
+NEVER_TOLD = {"cloudformation", "cloudwatch", "cloudwatch_logs", "dynamodb", "dynamodb_streams", "lambda_core", "lambda_svc", "sqs", "sts"}
 NEVER_SAVED = {"cloudwatch", "cloudwatch_logs", "lambda_core", "lambda_svc", "sts"}
 AWS_OWN = {"_aws_managed_policies", "_aws_managed_attachment_counts"}
 # IAM notes when a policy was touched last, and EC2 gives each rule that is put back another id.

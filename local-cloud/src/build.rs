@@ -3,9 +3,10 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 /// The functions, as their binaries and their folders of sample events are named.
 pub const FUNCTIONS: [&str; 6] = [
@@ -26,22 +27,30 @@ pub fn workspace() -> Result<PathBuf> {
     Ok(folder.context("this crate lies in the workspace")?.to_owned())
 }
 
-/// Builds a function as a development build, and returns its binary. Built with the whole workspace's features, as the tests are, it needs
-/// no second build of the SDK.
+/// Builds the functions and `securecart` as development builds, once in a process, and returns the binary of this name. Built with the whole
+/// workspace's features, as the tests are, they need no second build of the SDK.
 ///
 /// # Errors
-/// When it does not build.
+/// When they do not build.
 pub fn function(name: &str) -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    Ok(folder.as_ref().map_err(|error| anyhow!("{error}"))?.join(name))
+}
+
+fn build() -> Result<PathBuf> {
     let workspace = workspace()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let names = FUNCTIONS.iter().chain(&["securecart"]);
     let built = Command::new(cargo)
-        .args(["build", "--workspace", "--bin", name])
+        .args(["build", "--workspace"])
+        .args(names.flat_map(|name| ["--bin", name]))
         .current_dir(&workspace)
         .status()
         .context("cargo cannot be started")?;
-    ensure!(built.success(), "{name} does not build");
+    ensure!(built.success(), "the functions do not build");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    Ok(target.join("debug").join(name))
+    Ok(target.join("debug"))
 }
 
 /// A function's name as the template's logical ids and outputs begin: `BlockIp` for `block-ip`.

@@ -1,7 +1,7 @@
 //! Instances of the deployed functions that run here, under our eyes: with the environment and the credentials that Lambda would give them,
 //! and the proxy between them and the emulators.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 use local_cloud::{Answer, FUNCTIONS, Instance, Proxy, Service, logical};
@@ -136,12 +136,13 @@ impl Laboratory {
     }
 }
 
-/// The messages of a queue, as Lambda gives them to a function: each event with an id of its own, counted from 0.
-pub fn batch(events: &[Value]) -> Value {
+/// The messages of a queue, as Lambda gives them to a function: each event with an id of its own, counted from 0. `delivery`: how often
+/// they have been delivered, with this one.
+pub fn batch(events: &[Value], delivery: usize) -> Value {
     let record = |(number, event): (usize, &Value)| {
         json!({
             "messageId": number.to_string(), "receiptHandle": number.to_string(), "body": event.to_string(),
-            "attributes": { "ApproximateReceiveCount": "1" }, "messageAttributes": {}, "md5OfBody": "",
+            "attributes": { "ApproximateReceiveCount": delivery.to_string() }, "messageAttributes": {}, "md5OfBody": "",
             "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:111122223333:queue", "awsRegion": "us-east-1",
         })
     };
@@ -161,6 +162,3 @@ pub fn again(events: &[Value], answer: &Answer) -> Vec<Value> {
         .filter_map(|failure| failure.get("itemIdentifier")?.as_str()?.parse::<usize>().ok());
     failed.filter_map(|number| events.get(number).cloned()).collect()
 }
-
-/// Long enough for everything, short enough for a call that hangs.
-pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -299,6 +299,51 @@ async fn s33_people_are_told_of_a_record_once() {
     assert_eq!(world.told.notices().len(), 1, "a dry run is not worth a notice");
 }
 
+/// A topic that cannot be reached, or a process that ends before it has told anybody: the message comes again, and people are told then.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
+    let world = World::new();
+    let instance = world.instance();
+    let one = findings(&world, 1..2);
+    world.told.is_out_of_reach(true);
+    let failed = deliver(&instance, &world, &one).await;
+    assert_eq!(failed.redeliver, ["message-f1"], "the message comes again");
+    assert_eq!(world.v4(), ["198.51.100.1/32"], "what is done is done");
+    world.told.is_out_of_reach(false);
+    let again = |times| {
+        let mut messages = support::messages(&one);
+        messages[0].again = times > 1;
+        instance.batch(messages, world.deadline())
+    };
+    assert_eq!(again(1).await.redeliver, [""; 0]);
+    assert_eq!(
+        world.told.notices().len(),
+        0,
+        "another event of the same finding asks for nothing"
+    );
+    assert_eq!(again(2).await.redeliver, [""; 0]);
+    assert_eq!(world.told.notices(), ["Remediated 198.51.100.1"]);
+    assert_eq!(again(3).await.redeliver, [""; 0]);
+    assert_eq!(world.told.notices().len(), 1, "now it is known that they were told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_nobody_was_told_of_is_told_of_when_it_is_asked_for_again() {
+    let world = World::new();
+    let instance = world.instance();
+    deliver(&instance, &world, &findings(&world, 1..2)).await;
+    let record = world.ledger.records().remove(0).id;
+    world.told.is_out_of_reach(true);
+    instance.undo(&record, "anna", world.deadline()).await.unwrap();
+    world.told.is_out_of_reach(false);
+    let before = world.told.notices().len();
+    for _ in 0..2 {
+        let refused = instance.undo(&record, "anna", world.deadline()).await.unwrap_err();
+        assert!(refused.to_string().contains("it has been undone already"), "{refused}");
+    }
+    assert_eq!(world.told.notices()[before..], ["Undone 198.51.100.1"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn s34_custom_actions_remediate_and_undo() {
     let world = World::new();

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -16,9 +16,10 @@ use remediation::{
     engine::SECONDS_TO_FIX,
     failure::Failure,
     finding::Channel,
+    ids::RecordId,
     notice::Notice,
     outcome::{Outcome, Reason},
-    report::{Gauges, Report, Reporter},
+    report::{Gauges, Report, Reporter, Untold},
 };
 use serde_json::{Map, Value, json};
 
@@ -47,9 +48,9 @@ impl AwsReporter {
         Self { hub, topic, namespace }
     }
 
-    /// Sends a notice to whoever listens. One that cannot be sent is logged, and not sent again.
-    pub(crate) async fn publish(&self, notice: &Notice) {
-        let Some((sns, topic)) = &self.topic else { return };
+    /// Sends a notice to whoever listens. One that cannot be sent is logged; says whether it was.
+    pub(crate) async fn publish(&self, notice: &Notice) -> bool {
+        let Some((sns, topic)) = &self.topic else { return true };
         let message = json!({ "default": notice.text, "https": notice.chat.to_string() }).to_string();
         let call = sns
             .publish()
@@ -57,10 +58,12 @@ impl AwsReporter {
             .subject(&notice.subject)
             .message_structure("json")
             .message(message);
-        if let Err(error) = call.send().await {
-            let failure = classify("sns:Publish", &error);
+        let sent = call.send().await;
+        if let Err(error) = &sent {
+            let failure = classify("sns:Publish", error);
             tracing::warn!(failure = %failure, subject = notice.subject, "nobody was told");
         }
+        sent.is_ok()
     }
 
     /// Notes one measure.
@@ -153,14 +156,16 @@ impl AwsReporter {
         Ok(refused.collect())
     }
 
-    fn tell<'a>(&'a self, remediation: &'a str, update: &'a Told<'a>, told: &'a AtomicUsize) -> BoxFuture<'a, ()> {
+    fn tell<'a>(&'a self, remediation: &'a str, update: &'a Told<'a>, known: &'a Mutex<Known>) -> BoxFuture<'a, ()> {
         async move {
             match self.tell_hub(remediation, update).await {
                 Ok(refused) => {
-                    told.fetch_add(update.findings.len().saturating_sub(refused.len()), Ordering::Relaxed);
-                    for refused in refused {
+                    for refused in &refused {
                         tracing::warn!(refused, "Security Hub did not take an answer");
                     }
+                    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                    known.findings.extend(update.findings.iter().copied().cloned());
+                    known.taken += update.findings.len().saturating_sub(refused.len());
                 }
                 Err(failure) => tracing::warn!(failure = %failure, "Security Hub was not told"),
             }
@@ -168,8 +173,14 @@ impl AwsReporter {
         .boxed()
     }
 
-    fn notify<'a>(&'a self, remediation: &'a str, report: &'a Report) -> BoxFuture<'a, ()> {
-        async move { self.publish(&Notice::of(remediation, report)).await }.boxed()
+    fn notify<'a>(&'a self, remediation: &'a str, report: &'a Report, known: &'a Mutex<Known>) -> BoxFuture<'a, ()> {
+        async move {
+            if self.publish(&Notice::of(remediation, report)).await {
+                let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+                known.notices.insert(report.record.clone());
+            }
+        }
+        .boxed()
     }
 
     fn emit(&self, metrics: &Metrics) {
@@ -181,26 +192,37 @@ impl AwsReporter {
     }
 }
 
+/// What is known where it is to be.
+#[derive(Default)]
+struct Known {
+    /// Findings about which Security Hub has answered, whether it took what it was told or not: it would answer the same again.
+    findings: BTreeSet<Channel>,
+    /// How many of them it took.
+    taken: usize,
+    notices: BTreeSet<RecordId>,
+}
+
 impl Reporter for AwsReporter {
-    async fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges, within: Duration) {
+    async fn report(&self, remediation: &'static str, reports: &[Report], gauges: &Gauges, within: Duration) -> Untold {
         self.emit(&measure(remediation, reports, gauges));
-        let told = AtomicUsize::new(0);
+        let known = Mutex::<Known>::default();
         let answers = answers(remediation, reports);
-        let total = answers.len();
+        let asked: BTreeSet<&Channel> = answers.iter().map(|(channel, _)| *channel).collect();
         let updates = together(answers);
         // Spelled out: a closure that returns them is more than the compiler proves to be sendable.
         let mut calls: Vec<BoxFuture<'_, ()>> = Vec::new();
         for update in &updates {
-            calls.push(self.tell(remediation, update, &told));
+            calls.push(self.tell(remediation, update, &known));
         }
         for report in reports.iter().filter(|report| report.notice) {
-            calls.push(self.notify(remediation, report));
+            calls.push(self.notify(remediation, report, &known));
         }
         let mut calling = stream::iter(calls).buffer_unordered(PARALLEL);
         // A storm of findings must not hold up the answer to the queue: what is done is done.
         let _ = tokio::time::timeout(within, async { while calling.next().await.is_some() {} }).await;
         drop(calling);
-        let untold = total.saturating_sub(told.into_inner());
+        let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (total, untold) = (asked.len(), asked.len().saturating_sub(known.taken));
         if untold > 0 {
             tracing::warn!(untold, total, "Security Hub was not told of every finding");
             #[expect(clippy::cast_precision_loss, reason = "a count of findings in one batch")]
@@ -209,6 +231,16 @@ impl Reporter for AwsReporter {
                 &[],
                 &Gauges(vec![("SecurityHubUntold", untold as f64)]),
             ));
+        }
+        let is_unanswered = |report: &&Report| {
+            let mut findings = report.channels.iter().filter(|channel| asked.contains(channel));
+            findings.any(|channel| !known.findings.contains(channel))
+        };
+        let is_untold = |report: &&Report| report.notice && !known.notices.contains(&report.record);
+        let named = |report: &Report| report.record.clone();
+        Untold {
+            people: reports.iter().filter(is_untold).map(named).collect(),
+            sources: reports.iter().filter(is_unanswered).map(named).collect(),
         }
     }
 }
@@ -423,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_resolved_only_when_all_of_it_is() {
+    fn s31_a_finding_is_resolved_only_when_all_of_it_is() {
         let done = report("a", &[hub()], Outcome::Remediated(reason()));
         let there = report("b", &[hub()], Outcome::AlreadyInPlace(reason()));
         let declined = report("c", &[hub()], Outcome::Declined(reason()));
@@ -475,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_come_back_for_ever_is_not_told() {
+    fn s31_what_would_come_back_for_ever_is_not_told() {
         for outcome in [Outcome::WouldRemediate(reason()), Outcome::Declined(reason())] {
             assert!(answers("block-ip", &[report("a", &[hub()], outcome)]).is_empty());
         }

@@ -389,7 +389,7 @@ where
                 continue;
             }
             match self.ledger.turn(&key, TOLD_EVERY, now).await {
-                Ok(Turn::Ours) => self.reporter.publish(&Notice::of_expiry(exemption)).await,
+                Ok(Turn::Ours) => drop(self.reporter.publish(&Notice::of_expiry(exemption)).await),
                 Ok(Turn::At(_)) => {}
                 Err(failure) => tracing::warn!(failure = %failure, "nobody was told of an exemption that ends"),
             }

@@ -45,7 +45,7 @@ impl Accounts {
     #[must_use]
     pub fn sort_messages(&self, messages: Vec<Message>) -> BTreeMap<AccountId, Vec<Message>> {
         let mut sorted = BTreeMap::<AccountId, Vec<Message>>::new();
-        for Message { id, intake } in messages {
+        for Message { id, again, intake } in messages {
             let parts: BTreeMap<_, _> = match intake {
                 Ok(intake) => self
                     .sort(intake)
@@ -55,10 +55,11 @@ impl Accounts {
                 Err(error) => BTreeMap::from([(self.home.clone(), Err(error))]),
             };
             for (account, intake) in parts {
-                sorted
-                    .entry(account)
-                    .or_default()
-                    .push(Message { id: id.clone(), intake });
+                sorted.entry(account).or_default().push(Message {
+                    id: id.clone(),
+                    again,
+                    intake,
+                });
             }
         }
         sorted
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn each_account_gets_its_own_findings_and_home_whatever_is_nobody_s() {
+    fn s15_each_account_gets_its_own_findings_and_home_whatever_is_nobody_s() {
         let account = AccountId::new;
         let accounts = Accounts {
             home: account("111111111111"),

@@ -13,7 +13,11 @@ mod case;
 mod policy;
 mod round;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
@@ -25,7 +29,7 @@ use crate::{
     Claim, Remediation, Resolution,
     clock::{Clock, Deadline},
     failure::{Class, Failure},
-    finding::{Asked, Channel, Finding},
+    finding::{Asked, Channel, Evidence, Finding},
     ids::{RecordId, RoleArn},
     intake::{Intake, Message},
     ledger::{Ledger, Record, ScopeKey, Status, Turn, Word},
@@ -87,6 +91,14 @@ pub const SECONDS_TO_FIX: &str = "SecondsToFix";
 /// Resolutions under way at once.
 const RESOLVING: usize = 8;
 
+/// One of the events of an invocation.
+struct Input {
+    number: usize,
+    /// It has been delivered before, or nobody knows whether it has.
+    again: bool,
+    intake: Intake,
+}
+
 /// What became of an invocation.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Summary {
@@ -140,7 +152,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut intakes = Vec::with_capacity(messages.len());
         for (index, message) in messages.into_iter().enumerate() {
             match message.intake {
-                Ok(intake) => intakes.push((index, intake)),
+                Ok(intake) => intakes.push(Input {
+                    number: index,
+                    again: message.again,
+                    intake,
+                }),
                 Err(error) => {
                     tracing::error!(message_id = %message.id, error = %error, "unreadable record");
                     redeliver.push(message.id.clone());
@@ -153,9 +169,18 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         BatchSummary { redeliver, summary }
     }
 
-    /// Works through one event.
+    /// Works through one event. Nothing says whether it has come before, so that it is taken as if it had.
     pub async fn event(&self, intake: Intake, deadline: Deadline) -> Summary {
-        self.run(vec![(0, intake)], deadline).await.0
+        let input = Input {
+            number: 0,
+            again: true,
+            intake,
+        };
+        let (mut summary, again) = self.run(vec![input], deadline).await;
+        if !again.is_empty() && !summary.needs_redelivery() {
+            summary.unsettled.push("not everybody was told".to_owned());
+        }
+        summary
     }
 
     /// Expires what is over and puts back what has gone missing, in every scope.
@@ -233,7 +258,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             );
             return Err(refuse(id, "OtherAccount", why));
         }
-        admits(&record).map_err(|why| refuse(id, "Refused", why))?;
+        if let Err(why) = admits(&record) {
+            self.tell_again(record, deadline).await;
+            return Err(refuse(id, "Refused", why));
+        }
         if self.policy.stop {
             return Err(refuse(id, "Stopped", STOPPED.to_owned()));
         }
@@ -241,7 +269,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             by: by.to_owned(),
             at: self.clock.now(),
         };
-        let (scope, mut case) = self.recorded(record, kind, word)?;
+        let (scope, mut case) = self.recorded(record, kind, Some(word))?;
+        // An order bears no sign of how often it was given.
+        case.again = true;
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
         }
@@ -251,8 +281,30 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .0)
     }
 
-    /// The case of a record that somebody's word brings up again.
-    fn recorded(&self, record: Record, kind: Kind, word: Word) -> Result<(R::Scope, Case<R>), Failure> {
+    /// Whoever gave this word got no answer to it, and others may not have got theirs. An order that is given again is the only
+    /// sign of that.
+    async fn tell_again(&self, record: Record, deadline: Deadline) {
+        if !record.untold && !record.unanswered {
+            return;
+        }
+        let notice = record.untold;
+        let outcome = match &record.status {
+            Status::Settled(outcome) => outcome.clone(),
+            Status::Intended | Status::Reverting => return,
+        };
+        let Ok((scope, mut case)) = self.recorded(record, Kind::Undo, None) else {
+            return;
+        };
+        case.again = true;
+        case.replayed = true;
+        case.notice = notice;
+        case.outcome = Some(outcome);
+        self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
+            .await;
+    }
+
+    /// The case of a record that somebody's word, or a second delivery, brings up again.
+    fn recorded(&self, record: Record, kind: Kind, word: Option<Word>) -> Result<(R::Scope, Case<R>), Failure> {
         let target: R::Target = serde_json::from_value(record.target.clone())
             .map_err(|error| refuse(&record.id, "UnreadableRecord", error.to_string()))?;
         let mut scopes = self.remediation.scopes(&target).into_iter();
@@ -261,7 +313,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             refuse(&record.id, "NoSuchScope", why)
         })?;
         let case = Case {
-            word: Some(word),
+            word,
             messages: vec![0],
             record: Some(record.clone()),
             ..Case::new(record.id, target, record.evidence, kind)
@@ -289,7 +341,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 by: Asked::Undo.by().to_owned(),
                 at: self.clock.now(),
             };
-            let (scope, mut case) = self.recorded(record, Kind::Undo, word)?;
+            let (scope, mut case) = self.recorded(record, Kind::Undo, Some(word))?;
             case.messages = vec![message];
             case.channels.insert(finding.evidence.channel.clone());
             claimed.groups.entry(scope).or_default().push(case);
@@ -302,7 +354,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// # Errors
     /// When AWS or the ledger cannot be read.
     pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
-        let claimed = self.claim(vec![(0, intake)], true, deadline).await;
+        let input = Input {
+            number: 0,
+            again: false,
+            intake,
+        };
+        let claimed = self.claim(vec![input], true, deadline).await;
         let mut summary = claimed.summary;
         for (scope, mut cases) in claimed.groups {
             self.preview(&scope, &mut cases).await?;
@@ -316,8 +373,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Returns the summary, and the indexes of the inputs that must come again.
-    async fn run(&self, intakes: Vec<(usize, Intake)>, deadline: Deadline) -> (Summary, Vec<usize>) {
-        let claimed = self.claim(intakes, false, deadline).await;
+    async fn run(&self, inputs: Vec<Input>, deadline: Deadline) -> (Summary, Vec<usize>) {
+        let claimed = self.claim(inputs, false, deadline).await;
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
         redeliver.extend(claimed.unreadable);
@@ -327,10 +384,19 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// Claims, resolves, applies the guardrails, and groups by scope. The same matter from two messages is one case.
     /// `only_asking`: nothing will be written, and a function that is switched off says as well what it would do.
-    async fn claim(&self, intakes: Vec<(usize, Intake)>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
+    async fn claim(&self, inputs: Vec<Input>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
-        for (message, intake) in intakes {
+        let mut again = BTreeSet::new();
+        for Input {
+            number: message,
+            again: is_again,
+            intake,
+        } in inputs
+        {
+            if is_again {
+                again.insert(message);
+            }
             let findings = match intake {
                 Intake::Findings(findings) => findings,
                 Intake::Declined(reason) => {
@@ -388,6 +454,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         .await;
 
         let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
+        let mut begun = Vec::new();
         for (message, finding, targets) in requests {
             for claimed in targets {
                 let named_as = |target, refused, failure| Named {
@@ -436,14 +503,51 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
                         case.messages.push(message);
+                        case.again |= again.contains(&message);
                     }
                 }
+            }
+            if again.contains(&message) {
+                begun.push((message, finding.evidence));
             }
         }
         for (scope, cases) in cases {
             claimed.groups.entry(scope).or_default().extend(cases.into_values());
         }
+        for (message, evidence) in begun {
+            if let Err(failure) = self.resume(message, &evidence, &mut claimed).await {
+                tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
+                claimed.summary.unsettled.push(failure.to_string());
+                claimed.unreadable.push(message);
+            }
+        }
         claimed
+    }
+
+    /// What was begun for a finding and not ended is taken up by its own record: once its change is made, the finding may lead
+    /// to another target, or to none.
+    async fn resume(&self, message: usize, evidence: &Evidence, claimed: &mut Claimed<R>) -> Result<(), Failure> {
+        let records = self.ledger.of_finding(R::NAME, &evidence.id).await?;
+        let begun = records.into_iter().filter(|record| {
+            record.account == *self.actor.account()
+                && record.evidence.version == evidence.version
+                && matches!(record.status, Status::Intended | Status::Settled(Outcome::Failed(_)))
+        });
+        for record in begun {
+            let mut known = claimed.groups.values().flatten();
+            if known.any(|case| case.id == record.id) {
+                continue;
+            }
+            let kind = Kind::Remediate {
+                approved: record.approved.is_some(),
+            };
+            let (scope, mut case) = self.recorded(record, kind, None)?;
+            case.refused = self.refuse_target(&case.target, &case.evidence.kind);
+            case.messages = vec![message];
+            case.again = true;
+            claimed.groups.entry(scope).or_default().push(case);
+        }
+        Ok(())
     }
 
     /// Why a plan that waited must not be carried out: its target may be another one by now, or protected.
@@ -548,6 +652,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut summary = Summary::default();
         let mut redeliver = Vec::new();
         let mut news = Vec::new();
+        let mut untold = Vec::new();
         let mut gauges = Gauges::default();
         for (scope, cases, settled) in settled {
             gauges.0.extend(settled.gauges);
@@ -557,13 +662,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
             for case in cases {
                 let (replayed, is_news) = (case.replayed, case.is_news());
-                let messages = case.messages.clone();
+                let (messages, again, record) = (case.messages.clone(), case.again, case.record.clone());
                 let Some(report) = case.into_report(&scope) else {
                     continue;
                 };
                 log(R::NAME, &report, replayed);
                 if report.outcome.needs_redelivery() {
-                    redeliver.extend(messages);
+                    redeliver.extend(&messages);
+                } else if let Some(record) = record.filter(|record| is_news && (record.untold || record.unanswered)) {
+                    untold.push((scope.clone(), record, messages, again));
                 }
                 if let (Outcome::Remediated(_), false) = (&report.outcome, replayed) {
                     let since = self.clock.now() - report.evidence.observed_at;
@@ -576,11 +683,37 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.outcomes.push(report);
             }
         }
-        redeliver.sort_unstable();
-        redeliver.dedup();
         self.quieten(&mut news).await;
         let within = deadline.remaining_to_report(self.clock.now());
-        self.reporter.report(R::NAME, &news, &gauges, within).await;
+        let unknown = self.reporter.report(R::NAME, &news, &gauges, within).await;
+        let mut known = Vec::new();
+        for (scope, record, messages, again) in untold {
+            let now = Record {
+                untold: unknown.people.contains(&record.id),
+                unanswered: unknown.sources.contains(&record.id),
+                ..record.clone()
+            };
+            if now.untold || now.unanswered {
+                redeliver.extend(&messages);
+            }
+            if now != record {
+                known.push((scope, now, messages, again));
+            }
+        }
+        redeliver.sort_unstable();
+        redeliver.dedup();
+        // Only who comes again asks; for all others this is a call less.
+        let mut told: BTreeMap<String, Vec<Record>> = BTreeMap::new();
+        for (scope, record, messages, again) in known {
+            if again || messages.iter().any(|message| redeliver.contains(message)) {
+                told.entry(scope).or_default().push(record);
+            }
+        }
+        for (scope, records) in told {
+            if let Err(failure) = self.note_told(&scope, records).await {
+                tracing::warn!(scope, failure = %failure, "told, but not noted");
+            }
+        }
         (summary, redeliver)
     }
 

@@ -34,6 +34,8 @@ pub enum Invocation {
 pub struct Message {
     /// The id to report when it has to be delivered again.
     pub id: String,
+    /// It has been delivered before: what was begun then may not have been ended, or told.
+    pub again: bool,
     /// What it holds.
     pub intake: Result<Intake, IntakeError>,
 }
@@ -179,8 +181,10 @@ fn read_batch(payload: &str) -> Result<Invocation, IntakeError> {
     let batch: SqsEvent = serde_json::from_str(payload).map_err(|error| IntakeError::malformed("SQS batch", &error))?;
     let message = |record: aws_lambda_events::sqs::SqsMessage| {
         let intake = record.body.as_deref().ok_or(IntakeError::NoBody).and_then(read_intake);
+        let received = record.attributes.get("ApproximateReceiveCount");
         Message {
             id: record.message_id.unwrap_or_default(),
+            again: received.is_some_and(|times| times.parse::<u64>().is_ok_and(|times| times > 1)),
             intake,
         }
     };
@@ -275,7 +279,7 @@ mod tests {
     const BODY: &str = r#"{"version":"0","id":"e","detail-type":"GuardDuty Finding","source":"aws.guardduty","account":"111122223333","time":"2026-11-01T00:00:00Z","region":"us-east-1","resources":[],"detail":{"id":"f","arn":"arn:f","type":"UnauthorizedAccess:EC2/SSHBruteForce","accountId":"111122223333","region":"us-east-1","updatedAt":"2026-11-01T00:00:00Z","severity":2}}"#;
 
     #[test]
-    fn one_bad_record_fails_alone() {
+    fn s2_one_bad_record_fails_alone() {
         let batch = serde_json::json!({"Records": [
             {"messageId": "good", "body": BODY},
             {"messageId": "no-json", "body": "{"},

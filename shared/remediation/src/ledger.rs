@@ -120,9 +120,15 @@ pub struct Record {
     /// Who had it taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reverted: Option<Word>,
-    /// Whether people were told.
+    /// Whether people were told, or are about to be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub noticed: bool,
+    /// Whether it is not certain that people were told where it stands. Only what comes again looks at this.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub untold: bool,
+    /// The same of the service that the finding came from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
     /// When it was first written.
     pub created_at: Timestamp,
     /// When it was last written.

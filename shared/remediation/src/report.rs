@@ -1,4 +1,5 @@
-//! What was done is told: to Security Hub, the metrics and the log. Telling never changes an outcome.
+//! What was done is told: to Security Hub, people, the metrics and the log. Telling never changes an outcome; what could not be told is told
+//! when the message comes again.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -43,16 +44,25 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gauges(pub Vec<(&'static str, f64)>);
 
+/// Records of which somebody does not know yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Untold {
+    /// People do not.
+    pub people: BTreeSet<RecordId>,
+    /// The service that the finding came from does not.
+    pub sources: BTreeSet<RecordId>,
+}
+
 /// Where reports go.
 pub trait Reporter: Send + Sync {
-    /// Tells what became of these, within this time. What cannot be told is logged, and counted.
+    /// Tells what became of these, within this time. What cannot be told is logged, counted, and returned.
     fn report(
         &self,
         remediation: &'static str,
         reports: &[Report],
         gauges: &Gauges,
         within: Duration,
-    ) -> impl Future<Output = ()> + Send;
+    ) -> impl Future<Output = Untold> + Send;
 }
 
 /// Tells nobody.
@@ -60,5 +70,7 @@ pub trait Reporter: Send + Sync {
 pub struct Silent;
 
 impl Reporter for Silent {
-    async fn report(&self, _: &'static str, _: &[Report], _: &Gauges, _: Duration) {}
+    async fn report(&self, _: &'static str, _: &[Report], _: &Gauges, _: Duration) -> Untold {
+        Untold::default()
+    }
 }

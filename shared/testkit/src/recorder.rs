@@ -1,21 +1,33 @@
 //! A reporter that remembers what it was told.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use remediation::report::{Gauges, Report, Reporter};
+use remediation::{
+    ids::RecordId,
+    report::{Gauges, Report, Reporter, Untold},
+};
 
 /// All reports, in the order in which they came.
 #[derive(Debug, Clone, Default)]
-pub struct Recorder(Arc<Mutex<Vec<Report>>>);
+pub struct Recorder(Arc<Mutex<Vec<Report>>>, Arc<AtomicBool>);
 
 impl Recorder {
     /// What was told so far.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on nobody can be told; or again everybody.
+    pub fn is_out_of_reach(&self, out: bool) {
+        self.1.store(out, Ordering::Relaxed);
     }
 
     /// What people were told of, as `outcome target`.
@@ -29,10 +41,18 @@ impl Recorder {
 }
 
 impl Reporter for Recorder {
-    async fn report(&self, _: &'static str, reports: &[Report], _: &Gauges, _: Duration) {
+    async fn report(&self, _: &'static str, reports: &[Report], _: &Gauges, _: Duration) -> Untold {
+        if self.1.load(Ordering::Relaxed) {
+            let all: BTreeSet<RecordId> = reports.iter().map(|report| report.record.clone()).collect();
+            return Untold {
+                people: all.clone(),
+                sources: all,
+            };
+        }
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend_from_slice(reports);
+        Untold::default()
     }
 }

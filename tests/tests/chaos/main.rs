@@ -15,78 +15,108 @@ mod case;
 mod fault;
 mod scenario;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
 
 use case::{Bench, Case};
 use fault::{FAULTS, Lasting};
-use scenario::SCENARIOS;
+use scenario::{SCENARIOS, Scenario};
 use securecart_tests::{laboratory::Laboratory, stack::Stack};
 
-/// The sample takes one case of so many: a prime, so that it meets every fault, every scenario and every place of a call.
-const ONE_OF: usize = 53;
+/// Local clouds that are worked in at once: most of a case is waiting.
+const WORKERS: usize = 3;
+
+/// Cases and failures of each fault.
+type Matrix = BTreeMap<&'static str, [usize; 2]>;
 
 #[test]
 fn whatever_breaks_redelivery_ends_where_the_undisturbed_run_ends() {
     let only = std::env::var("CHAOS").unwrap_or_default();
     let sampled = only.is_empty();
-    let laboratory = Laboratory::of(Stack::deploy_all("chaos")).unwrap();
-    scenario::seed(&laboratory.stack);
-    let bench = Bench::new(laboratory);
+    let wanted: Vec<_> = SCENARIOS
+        .iter()
+        .filter(|scenario| sampled || only == "all" || scenario.name.contains(&only))
+        .collect();
+    let workers = std::env::var("CHAOS_WORKERS").map_or(WORKERS, |workers| workers.parse().unwrap());
+    let (next, number) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let all: Mutex<(Matrix, Vec<String>)> = Mutex::default();
     let begin = Instant::now();
-    let (mut number, mut run) = (0, 0);
-    let mut matrix: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for scenario in SCENARIOS {
-        if !sampled && only != "all" && !scenario.name.contains(&only) {
-            continue;
-        }
-        let undisturbed = bench.undisturbed(scenario);
-        println!(
-            "{}: {} calls: {}",
-            scenario.name,
-            undisturbed.calls.len(),
-            undisturbed.calls.join(" ")
-        );
-        let (before, begun) = (wrong.len(), run);
-        for index in 0..undisturbed.calls.len() {
-            for kind in FAULTS {
-                for lasting in [Lasting::Once, Lasting::ThroughTheDelivery] {
-                    if !kind.can_last() && lasting == Lasting::ThroughTheDelivery {
-                        continue;
+    std::thread::scope(|scope| {
+        for _ in 0..workers.min(wanted.len()) {
+            scope.spawn(|| {
+                let laboratory = Laboratory::of(Stack::deploy_all("chaos")).unwrap();
+                scenario::seed(&laboratory.stack);
+                let bench = Bench::new(laboratory);
+                while let Some(scenario) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (matrix, wrong) = disturb(&bench, scenario, sampled, &number);
+                    let mut all = all.lock().unwrap();
+                    for (kind, [cases, wrong]) in matrix {
+                        let of = all.0.entry(kind).or_default();
+                        of[0] += cases;
+                        of[1] += wrong;
                     }
-                    number += 1;
-                    if sampled && number % ONE_OF != 0 {
-                        continue;
-                    }
-                    let case = Case {
-                        scenario,
-                        index,
-                        kind: *kind,
-                        lasting,
-                    };
-                    let of = matrix.entry(kind.name()).or_default();
-                    of[0] += 1;
-                    run += 1;
-                    if let Err(problem) = bench.run(&case, &undisturbed) {
-                        of[1] += 1;
-                        println!("WRONG {case}: {problem}");
-                        wrong.push(format!("{case}: {problem}"));
-                    }
+                    all.1.extend(wrong);
                 }
-            }
+            });
         }
-        println!("    {} cases, {} wrong", run - begun, wrong.len() - before);
-    }
+    });
+    let (matrix, wrong) = all.into_inner().unwrap();
     println!("\n{:<24}{:>8}{:>8}", "fault", "cases", "wrong");
     for (kind, [cases, wrong]) in &matrix {
         println!("{kind:<24}{cases:>8}{wrong:>8}");
     }
-    println!(
-        "{:<24}{run:>8}{:>8}   of {number}, in {} s",
-        "all",
-        wrong.len(),
-        begin.elapsed().as_secs()
-    );
+    let run: usize = matrix.values().map(|[cases, _]| cases).sum();
+    let (number, seconds) = (number.into_inner(), begin.elapsed().as_secs());
+    println!("{:<24}{run:>8}{:>8}   of {number}, in {seconds} s", "all", wrong.len());
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(run > 10, "a sample of {run}");
+}
+
+/// Every case of a scenario, or its part of the sample.
+fn disturb(bench: &Bench, scenario: &'static Scenario, sampled: bool, number: &AtomicUsize) -> (Matrix, Vec<String>) {
+    let begin = Instant::now();
+    let undisturbed = bench.undisturbed(scenario);
+    let (mut matrix, mut wrong) = (Matrix::new(), Vec::new());
+    for index in 0..undisturbed.calls.len() {
+        for kind in FAULTS {
+            for lasting in [Lasting::Once, Lasting::ThroughTheDelivery] {
+                if !kind.can_last() && lasting == Lasting::ThroughTheDelivery {
+                    continue;
+                }
+                let case = Case {
+                    scenario,
+                    index,
+                    kind: *kind,
+                    lasting,
+                };
+                number.fetch_add(1, Ordering::Relaxed);
+                if sampled && !case.is_sampled() {
+                    continue;
+                }
+                let of = matrix.entry(kind.name()).or_default();
+                of[0] += 1;
+                if let Err(problem) = bench.run(&case, &undisturbed) {
+                    of[1] += 1;
+                    println!("WRONG {case}: {problem}");
+                    wrong.push(format!("{case}: {problem}"));
+                }
+            }
+        }
+    }
+    let cases: usize = matrix.values().map(|[cases, _]| cases).sum();
+    println!(
+        "{}: {cases} cases, {} wrong, {} s; {} calls: {}",
+        scenario.name,
+        wrong.len(),
+        begin.elapsed().as_secs(),
+        undisturbed.calls.len(),
+        undisturbed.calls.join(" ")
+    );
+    (matrix, wrong)
 }

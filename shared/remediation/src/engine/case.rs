@@ -47,6 +47,8 @@ pub(super) struct Case<R: Remediation> {
     pub(super) outcome: Option<Outcome>,
     /// It had ended before.
     pub(super) replayed: bool,
+    /// It has been delivered before.
+    pub(super) again: bool,
     /// The ways by which it was brought; each is answered on.
     pub(super) channels: BTreeSet<Channel>,
     /// The inputs that wait for it.
@@ -69,6 +71,7 @@ impl<R: Remediation> Case<R> {
             record: None,
             outcome: None,
             replayed: false,
+            again: false,
             channels: BTreeSet::from([evidence.channel.clone()]),
             evidence,
             messages: Vec::new(),
@@ -99,6 +102,7 @@ impl<R: Remediation> Case<R> {
             self.outcome = Some(outcome.clone());
             self.replayed = true;
         }
+        self.notice |= self.again && record.untold;
         self.record = Some(record);
     }
 
@@ -127,7 +131,11 @@ impl<R: Remediation> Case<R> {
     /// Whether there is anything to tell: something new, or a finding in Security Hub that still counts as new there
     /// because its twin came first by another way.
     pub(super) fn is_news(&self) -> bool {
-        !self.replayed || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::Direct))
+        let is_open = |record: &Record| record.untold || record.unanswered;
+        let is_untold = self.again && self.record.as_ref().is_some_and(is_open);
+        !self.replayed
+            || is_untold
+            || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::Direct))
     }
 
     /// The record as it is to be written next.
@@ -151,6 +159,8 @@ impl<R: Remediation> Case<R> {
                 approved: None,
                 reverted: None,
                 noticed: false,
+                untold: false,
+                unanswered: false,
                 created_at: now,
                 updated_at: now,
             },

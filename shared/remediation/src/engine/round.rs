@@ -13,7 +13,7 @@ use crate::{
     Approved, Ask, Remediation, Request, View,
     clock::{Clock, Deadline, Timestamp},
     failure::{Class, Failure},
-    finding::Evidence,
+    finding::{Channel, Evidence},
     ids::{FindingId, FindingVersion, RecordId},
     ledger::{Entry, Ledger, Phase, Record, Revision, ScopeKey, Standing, StandingWrite, Status, Written},
     outcome::{Outcome, Reason},
@@ -647,6 +647,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         record.actor = self.actor.to_string();
         let notice = !record.noticed && matches!(&record.status, Status::Settled(outcome) if outcome.is_notable());
         record.noticed |= notice;
+        if let Status::Settled(outcome) = &record.status {
+            record.untold = outcome.is_notable() && (notice || record.untold);
+            record.unanswered = record.evidence.channel != Channel::Direct
+                && !matches!(outcome, Outcome::Declined(_) | Outcome::WouldRemediate(_));
+        }
         (entry, notice)
     }
 
@@ -738,6 +743,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         {
             tracing::error!(scope = %scope, failure = %failure, "failure not recorded");
         }
+    }
+
+    /// Notes of records who was told, and who was not.
+    pub(super) async fn note_told(&self, scope: &str, records: Vec<Record>) -> Result<(), Failure> {
+        let entry = |record| Entry {
+            record: Some(record),
+            standing: None,
+        };
+        let entries: Vec<Entry<R::Change>> = records.into_iter().map(entry).collect();
+        self.write(self.key(scope), &entries).await.map(drop)
     }
 
     /// A block whose own invocation failed, and that the schedule has put in place since, is in place.

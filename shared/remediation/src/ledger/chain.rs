@@ -274,6 +274,8 @@ mod tests {
             approved: None,
             reverted: None,
             noticed: false,
+            untold: false,
+            unanswered: false,
             created_at: at(1),
             updated_at: at(1),
         };
@@ -308,14 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_touched_has_no_flaw() {
+    fn s30_what_nobody_touched_has_no_flaw() {
         let (links, stored) = chain();
         assert_eq!(verify(&links, &stored, at(2)), []);
         assert_eq!(verify(&[], &[], at(2)), []);
     }
 
     #[test]
-    fn every_tampering_is_named() {
+    fn s30_every_tampering_is_named() {
         let (links, good) = chain();
         let flaws = |links: &[Link], stored: &[Stored]| -> Vec<String> {
             verify(links, stored, at(2)).iter().map(ToString::to_string).collect()
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_may_be_gone() {
+    fn s30_what_is_over_may_be_gone() {
         let (links, _) = chain();
         assert_eq!(verify(&links[1..], &[], at(500)), []);
     }
