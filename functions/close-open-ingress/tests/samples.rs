@@ -47,7 +47,7 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sample_that_comes_again_writes_nothing() {
+async fn s10_a_sample_that_comes_again_writes_nothing() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         answer(&world, &payload).await;

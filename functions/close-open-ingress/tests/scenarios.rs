@@ -36,7 +36,7 @@ async fn undo(instance: &Instance, world: &World) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_violating_rule_goes_and_undo_brings_it_back_with_all_that_was_said_of_it() {
+async fn s50_only_the_violating_rule_goes_and_undo_brings_it_back_with_all_that_was_said_of_it() {
     let world = World::with(&[SSH, WEB, OFFICE]);
     let instance = world.instance();
     let done = deliver(&instance, &world, &control("EC2.13", "a")).await.0;
@@ -63,7 +63,7 @@ async fn only_the_violating_rule_goes_and_undo_brings_it_back_with_all_that_was_
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_control_is_about_its_own_ports_and_families() {
+async fn s51_each_control_is_about_its_own_ports_and_families() {
     let rules = [
         ("sgr-1", "tcp 22 0.0.0.0/0"),
         ("sgr-2", "tcp 22 ::/0"),
@@ -93,7 +93,7 @@ async fn each_control_is_about_its_own_ports_and_families() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_opens_the_port_counts_and_the_world_in_pieces_is_the_world() {
+async fn s51_whatever_opens_the_port_counts_and_the_world_in_pieces_is_the_world() {
     for (text, is_closed) in [
         ("-1 * 0.0.0.0/0", true),
         ("tcp 0-65535 ::/0", true),
@@ -117,7 +117,7 @@ async fn whatever_opens_the_port_counts_and_the_world_in_pieces_is_the_world() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_that_was_just_added_is_closed_and_those_beside_it_are_not_its_matter() {
+async fn s52_a_rule_that_was_just_added_is_closed_and_those_beside_it_are_not_its_matter() {
     let world = World::with(&[SSH, ("sgr-4", "tcp 5432 0.0.0.0/0"), ("sgr-5", "tcp 9999 0.0.0.0/0")]);
     let instance = world.instance();
     let told = deliver(&instance, &world, &added("one", &["sgr-4"])).await.0;
@@ -131,7 +131,7 @@ async fn a_rule_that_was_just_added_is_closed_and_those_beside_it_are_not_its_ma
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_declared_protected_or_exempt_stays() {
+async fn s53_what_is_declared_protected_or_exempt_stays() {
     for (settings, expected) in [
         (
             json!({ "baseline": [{ "group": "securecart-*", "fromPort": 22 }] }),
@@ -167,7 +167,7 @@ async fn what_is_declared_protected_or_exempt_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_a_fault_and_somebody_faster_end_in_the_same_state() {
+async fn s7_a_lost_answer_a_fault_and_somebody_faster_end_in_the_same_state() {
     for fault in [Fault::Before, Fault::After] {
         let world = World::with(&[SSH, WEB]);
         world.ec2.faults.plan([fault]);
@@ -233,7 +233,7 @@ async fn what_is_gone_or_changed_since_is_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_closed_one_after_the_other_is_undone_together_and_a_declared_rule_keeps_the_finding_open() {
+async fn s53_what_is_closed_one_after_the_other_is_undone_together_and_a_declared_rule_keeps_the_finding_open() {
     let world = World::with(&[SSH]);
     let instance = world.instance_with(&json!({ "baseline": [{ "group": GROUP, "fromPort": 22, "source": "::/0" }] }));
     deliver(&instance, &world, &control("EC2.13", "a")).await;
@@ -257,7 +257,7 @@ async fn what_is_closed_one_after_the_other_is_undone_together_and_a_declared_ru
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_s_word_outlasts_the_next_change_for_the_same_reason_and_ends_in_its_time() {
+async fn s54_an_operator_s_word_outlasts_the_next_change_for_the_same_reason_and_ends_in_its_time() {
     const ALL: (&str, &str) = ("sgr-5", "-1 * 0.0.0.0/0");
     let world = World::with(&[SSH]);
     let instance = world.instance();

@@ -30,7 +30,7 @@ fn later(name: &str, version: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_default_is_switched_on_in_the_findings_region_and_undo_switches_it_off() {
+async fn s72_the_default_is_switched_on_in_the_findings_region_and_undo_switches_it_off() {
     let world = World::new();
     let instance = world.instance();
     let mut event = sample("securityhub-ec2-7");
@@ -60,7 +60,7 @@ async fn the_default_is_switched_on_in_the_findings_region_and_undo_switches_it_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_did_meanwhile_stays() {
+async fn s72_what_somebody_did_meanwhile_stays() {
     let world = World::new();
     world.ec2.switch(REGION, true);
     let (there, _) = deliver(&world.instance(), &world, &sample("securityhub-ec2-7")).await;
@@ -76,7 +76,7 @@ async fn what_somebody_did_meanwhile_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_modes_and_protection() {
+async fn s9_faults_modes_and_protection() {
     for fault in [Fault::Before, Fault::After, Fault::Throttled] {
         let world = World::new();
         world.ec2.faults.plan([fault]);
@@ -106,7 +106,7 @@ async fn faults_modes_and_protection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_there_already_is_left_to_a_person_with_the_commands() {
+async fn s73_what_is_there_already_is_left_to_a_person_with_the_commands() {
     for (name, commands) in [
         (
             "securityhub-ec2-3",

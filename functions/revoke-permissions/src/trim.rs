@@ -482,7 +482,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_actions_of_kms_stay() {
+    fn s78_the_other_actions_of_kms_stay() {
         let (all, demand) = (json!("*"), Demand::BlockedActions);
         assert_eq!(
             trimmed(

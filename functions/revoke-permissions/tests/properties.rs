@@ -215,7 +215,7 @@ async fn play(steps: Vec<Step>, faults: Vec<Fault>) {
 
 proptest! {
     #[test]
-    fn nothing_is_ever_granted_that_was_not(steps in vec(step(), 1..12), faults in vec(any_fault(), 0..8)) {
+    fn s76_nothing_is_ever_granted_that_was_not(steps in vec(step(), 1..12), faults in vec(any_fault(), 0..8)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(play(steps, faults));
     }

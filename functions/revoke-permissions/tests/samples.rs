@@ -131,7 +131,7 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sample_that_comes_again_writes_nothing() {
+async fn s10_a_sample_that_comes_again_writes_nothing() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
         answer(&world.instance(), &world, &payload).await;
@@ -146,7 +146,7 @@ async fn a_sample_that_comes_again_writes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finding_that_comes_by_several_ways_is_one_finding() {
+async fn s11_a_finding_that_comes_by_several_ways_is_one_finding() {
     for (names, writes) in [
         (
             &[

@@ -49,7 +49,7 @@ const MIXED: &str = "{\n  \"Version\" : \"2012-10-17\",\n  \"Statement\": [\n   
 const REST: &str = "{\n  \"Version\" : \"2012-10-17\",\n  \"Statement\": [\n    {\"Sid\":\"Orders\" , \"Effect\":\"Allow\",\n       \"Action\":[\"dynamodb:GetItem\"], \"Resource\":\"arn:aws:dynamodb:*:*:table/orders\"}\n  ]\n}";
 
 #[tokio::test(start_paused = true)]
-async fn an_admin_statement_goes_the_others_stay_and_undo_restores_to_the_byte() {
+async fn s77_an_admin_statement_goes_the_others_stay_and_undo_restores_to_the_byte() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     world
@@ -84,7 +84,7 @@ async fn an_admin_statement_goes_the_others_stay_and_undo_restores_to_the_byte()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_leave_nothing_is_made_to_grant_nothing_and_stays_attached() {
+async fn s77_what_would_leave_nothing_is_made_to_grant_nothing_and_stays_attached() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", &admin());
     let batch = world
@@ -105,7 +105,7 @@ async fn what_would_leave_nothing_is_made_to_grant_nothing_and_stays_attached() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn full_access_becomes_reading_or_what_the_setting_says() {
+async fn s78_full_access_becomes_reading_or_what_the_setting_says() {
     let text =
         policy(&json!([{ "Effect": "Allow", "Action": ["s3:*", "sqs:SendMessage"], "Resource": "arn:aws:s3:::a" }]));
     for (setting, actions) in [
@@ -176,7 +176,7 @@ async fn inline_policies_are_rewritten_or_deleted_and_each_is_told_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inline_policy_with_a_deny_is_never_deleted() {
+async fn s79_an_inline_policy_with_a_deny_is_never_deleted() {
     let world = World::new();
     let deny = json!({ "Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*" });
     let user = world.aws.holder(Kind::User, "contractor", |user| {
@@ -193,7 +193,7 @@ async fn an_inline_policy_with_a_deny_is_never_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_blocked_policy_is_detached_from_the_one_that_the_finding_names() {
+async fn s79_a_blocked_policy_is_detached_from_the_one_that_the_finding_names() {
     let world = World::new();
     let batch = world
         .aws
@@ -221,7 +221,7 @@ async fn a_blocked_policy_is_detached_from_the_one_that_the_finding_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_denies_is_not_detached() {
+async fn s79_a_policy_that_denies_is_not_detached() {
     let world = World::new();
     let mixed = world.aws.policy(
         "mixed",
@@ -288,7 +288,7 @@ fn advice(world: &World, policy: &str, document: Option<&str>) -> Advice {
 const API: &str = "arn:aws:iam::111122223333:role/orders-api";
 
 #[tokio::test(start_paused = true)]
-async fn what_is_recommended_takes_the_place_of_a_policy_of_its_own() {
+async fn s80_what_is_recommended_takes_the_place_of_a_policy_of_its_own() {
     let world = World::new();
     let orders = world.aws.policy("orders", &policy(&json!([allow("s3:*", "*")])));
     world
@@ -321,7 +321,7 @@ async fn an_analyzer_at_an_address_that_is_none_is_not_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_others_have_too_is_replaced_for_this_one_alone() {
+async fn s80_a_policy_that_others_have_too_is_replaced_for_this_one_alone() {
     let world = World::new();
     let s3 = "arn:aws:iam::aws:policy/AmazonS3FullAccess";
     world.aws.change(|directory| {
@@ -369,7 +369,7 @@ async fn a_policy_that_others_have_too_is_replaced_for_this_one_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recommendation_that_is_stale_or_grants_more_is_not_applied() {
+async fn s80_a_recommendation_that_is_stale_or_grants_more_is_not_applied() {
     let more = policy(&json!([allow("s3:GetObject", "*"), allow("sqs:SendMessage", "*")]));
     let less = policy(&json!([allow("s3:GetObject", "*")]));
     for (document, days_ago, expected) in [
@@ -459,7 +459,7 @@ async fn a_recommendation_that_is_never_ready_fails_and_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unused_role_is_quarantined_by_a_deny_and_not_deleted() {
+async fn s81_an_unused_role_is_quarantined_by_a_deny_and_not_deleted() {
     let arn = "arn:aws:iam::111122223333:role/migration";
     for (last_used, expected) in [
         (None, "Remediated revoked"),
@@ -511,7 +511,7 @@ const PARTNER: &str = "999988887777";
 const ROOT: &str = "arn:aws:iam::111122223333:root";
 
 #[tokio::test(start_paused = true)]
-async fn an_outsider_is_taken_out_of_a_trust_policy() {
+async fn s82_an_outsider_is_taken_out_of_a_trust_policy() {
     let role = "arn:aws:iam::111122223333:role/partner";
     let event = external("f", "AWS::IAM::Role", role, &json!({ "AWS": PARTNER }), false);
     for (before, after) in [
@@ -546,7 +546,7 @@ async fn an_outsider_is_taken_out_of_a_trust_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outsider_is_taken_out_of_a_bucket_policy() {
+async fn s82_an_outsider_is_taken_out_of_a_bucket_policy() {
     let read = |principal: Value| json!({ "Effect": "Allow", "Principal": principal, "Action": "s3:GetObject", "Resource": "arn:aws:s3:::exports/*" });
     let tls = json!({ "Sid": "Tls", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", "Condition": { "Bool": { "aws:SecureTransport": "false" } } });
     let world = World::new();
@@ -611,7 +611,7 @@ async fn an_outsider_is_taken_out_of_a_bucket_policy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_version_makes_room_and_is_kept_in_the_ledger() {
+async fn s83_the_oldest_version_makes_room_and_is_kept_in_the_ledger() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     world.aws.change(|directory| {
@@ -642,7 +642,7 @@ async fn the_oldest_version_makes_room_and_is_kept_in_the_ledger() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_that_made_room_for_a_write_that_failed_stays_in_the_ledger() {
+async fn s83_a_version_that_made_room_for_a_write_that_failed_stays_in_the_ledger() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     world.aws.change(|directory| {
@@ -687,7 +687,7 @@ async fn an_undo_that_stopped_half_way_takes_the_replacement_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_rules_about_one_policy_are_one_change_and_later_ones_are_undone_first() {
+async fn s87_two_rules_about_one_policy_are_one_change_and_later_ones_are_undone_first() {
     let world = World::new();
     let text = policy(&json!([
         allow("*", "*"),
@@ -736,7 +736,7 @@ async fn two_rules_about_one_policy_are_one_change_and_later_ones_are_undone_fir
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_somebody_changed_since_is_not_restored() {
+async fn s87_a_policy_that_somebody_changed_since_is_not_restored() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     deliver(&world.instance(), &world, &about("IAM.1", "a", &legacy)).await;
@@ -759,7 +759,7 @@ async fn a_policy_that_somebody_changed_since_is_not_restored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_must_never_be_touched_is_not() {
+async fn s84_what_must_never_be_touched_is_not() {
     let world = World::new();
     let event = |id: &str, name: &str| {
         control(
@@ -846,7 +846,7 @@ async fn what_must_never_be_touched_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exempt_principal_keeps_what_is_its_alone() {
+async fn s84_an_exempt_principal_keeps_what_is_its_alone() {
     let world = World::new();
     world.aws.holder(Kind::User, "contractor", |user| {
         user.inline.insert("all".to_owned(), admin());
@@ -873,7 +873,7 @@ async fn an_exempt_principal_keeps_what_is_its_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_administrator_stays() {
+async fn s85_the_last_administrator_stays() {
     let world = World::empty(World::new().clock.now());
     let legacy = world.aws.policy("legacy", &admin());
     world
@@ -927,7 +927,7 @@ async fn the_last_administrator_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_administers_is_not_cut_off_while_it_is_the_last() {
+async fn s85_a_role_that_administers_is_not_cut_off_while_it_is_the_last() {
     let world = World::empty(World::new().clock.now());
     let arn_of = "arn:aws:iam::111122223333:role/OrganizationAccountAccessRole";
     let role = world.aws.holder(Kind::Role, "OrganizationAccountAccessRole", |role| {
@@ -960,7 +960,7 @@ async fn a_role_that_administers_is_not_cut_off_while_it_is_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_administrators_are_not_both_cut_at_once() {
+async fn s85_two_administrators_are_not_both_cut_at_once() {
     for lag in [0, 2] {
         let world = World::empty(World::new().clock.now());
         world.aws.lag(Duration::from_secs(lag));
@@ -989,7 +989,7 @@ async fn two_administrators_are_not_both_cut_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everybody_whom_a_shared_policy_reaches_is_named_and_too_many_escalate() {
+async fn s86_everybody_whom_a_shared_policy_reaches_is_named_and_too_many_escalate() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     let group = world
@@ -1057,7 +1057,7 @@ async fn a_name_that_belongs_to_somebody_else_by_now_means_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_answers_late_reads_and_conflicts_end_in_one_change() {
+async fn s7_lost_answers_late_reads_and_conflicts_end_in_one_change() {
     for fault in [Fault::After, Fault::Before, Fault::Throttled, Fault::Late] {
         for lag in [0, 3] {
             let world = World::new();
@@ -1087,7 +1087,7 @@ async fn lost_answers_late_reads_and_conflicts_end_in_one_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dry_run_writes_nothing_and_a_plan_waits_for_approval() {
+async fn s17_dry_run_writes_nothing_and_a_plan_waits_for_approval() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     let event = about("IAM.1", "a", &legacy);
@@ -1144,7 +1144,7 @@ async fn a_policy_that_cannot_be_read_is_escalated_and_other_findings_are_declin
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_by_a_provider_or_within_conditions_is_for_a_person() {
+async fn s82_who_comes_by_a_provider_or_within_conditions_is_for_a_person() {
     let world = World::new();
     let role = "arn:aws:iam::111122223333:role/partner";
     let provider = "arn:aws:iam::111122223333:oidc-provider/token.example";
@@ -1213,7 +1213,7 @@ async fn an_outsider_whom_the_policy_does_not_name_is_no_success() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_trust_policy_that_names_the_dead_is_for_a_person() {
+async fn s82_a_trust_policy_that_names_the_dead_is_for_a_person() {
     let world = World::new();
     world.aws.holder(Kind::Role, "partner", |role| {
         role.trust = Some(trusting(&json!({ "AWS": [PARTNER, "AIDAIQDELETEDUSER000"] })));
@@ -1235,7 +1235,7 @@ async fn a_trust_policy_that_names_the_dead_is_for_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_who_certainly_can_act_counts_as_an_administrator_who_is_left() {
+async fn s85_only_who_certainly_can_act_counts_as_an_administrator_who_is_left() {
     let saml = json!({ "Federated": "arn:aws:iam::111122223333:saml-provider/sso" });
     let unconditional = |principal: &Value| trusting(principal);
     let within = policy(&json!([{
@@ -1291,7 +1291,7 @@ async fn only_who_certainly_can_act_counts_as_an_administrator_who_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_administrators_whom_only_outsiders_can_be_one_stays() {
+async fn s85_of_two_administrators_whom_only_outsiders_can_be_one_stays() {
     for lag in [0, 5] {
         let world = World::empty(World::new().clock.now());
         world.aws.lag(Duration::from_secs(lag));
@@ -1327,7 +1327,7 @@ async fn a_look_that_takes_too_long_is_a_failure_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_operator_gave_back_is_held_for_every_rule() {
+async fn s87_what_an_operator_gave_back_is_held_for_every_rule() {
     let world = World::new();
     let text = policy(&json!([allow("*", "*"), allow("s3:*", "*")]));
     let legacy = world.aws.policy("legacy", &text);
@@ -1339,7 +1339,7 @@ async fn what_an_operator_gave_back_is_held_for_every_rule() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_detached_policy_that_grants_more_by_now_is_not_attached_again() {
+async fn s87_a_detached_policy_that_grants_more_by_now_is_not_attached_again() {
     let world = World::new();
     let shared = world.aws.policy("shared", &policy(&json!([allow("sqs:*", "*")])));
     let api = world
@@ -1387,7 +1387,7 @@ async fn an_inline_policy_of_the_replacements_name_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_approval_is_decided_on_what_is_there_by_then() {
+async fn s19_an_approval_is_decided_on_what_is_there_by_then() {
     let world = World::new();
     let orders = world.aws.policy("orders", &policy(&json!([allow("s3:*", "*")])));
     world
@@ -1425,7 +1425,7 @@ async fn an_approval_is_decided_on_what_is_there_by_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_plan_than_the_one_that_was_shown_is_shown_again() {
+async fn s19_another_plan_than_the_one_that_was_shown_is_shown_again() {
     let world = World::new();
     let legacy = world.aws.policy("legacy", MIXED);
     let waiting = world.instance_with(&json!({ "mode": "approve" }));
@@ -1490,7 +1490,7 @@ fn settings_name_everything_that_is_wrong() {
 
 /// An exemption protects its resource also from what would reach it through another one.
 #[tokio::test(start_paused = true)]
-async fn an_exemption_holds_until_its_day_and_for_what_reaches_its_resource() {
+async fn s26_an_exemption_holds_until_its_day_and_for_what_reaches_its_resource() {
     // The clock stands at 2026-09-21.
     for (resource, control, expires, expected) in [
         ("policy/legacy", "IAM.*", "2026-09-21", "Declined exempt"),

@@ -36,7 +36,7 @@ const WORKERS: usize = 3;
 type Matrix = BTreeMap<&'static str, [usize; 2]>;
 
 #[test]
-fn whatever_breaks_redelivery_ends_where_the_undisturbed_run_ends() {
+fn s6_whatever_breaks_redelivery_ends_where_the_undisturbed_run_ends() {
     let only = std::env::var("CHAOS").unwrap_or_default();
     let sampled = only.is_empty();
     let wanted: Vec<_> = SCENARIOS

@@ -106,7 +106,7 @@ fn changed(before: &BTreeMap<&'static str, Value>, after: &BTreeMap<&'static str
 
 /// One test, in order: the stacks are deployed once.
 #[test]
-fn the_finding_s_account_is_acted_in_and_no_other() {
+fn s15_the_finding_s_account_is_acted_in_and_no_other() {
     let members = format!("{MEMBER},{WITHOUT_ROLE}");
     let parameters = [("MemberAccounts", members.as_str()), ("MemberExternalId", EXTERNAL_ID)];
     let organisation = Organisation {

@@ -34,7 +34,7 @@ fn rules(stack: &Stack, group: &str) -> BTreeSet<String> {
 
 /// One test, in order: the application is deployed once.
 #[test]
-fn the_deployed_functions() {
+fn s50_the_deployed_functions() {
     let stack = Stack::deploy_all("ec2");
     let stack = a_new_rule_is_closed_and_opened_again(stack.about("close-open-ingress"));
     the_default_is_switched_on_and_off(stack.about("enforce-storage-encryption"));

@@ -63,7 +63,7 @@ impl Operator<'_> {
 
 /// One test, in order: the stack is deployed once.
 #[test]
-fn an_operator_looks_stops_undoes_and_verifies() {
+fn s88_an_operator_looks_stops_undoes_and_verifies() {
     let stack = Stack::deploy("block-ip", STACK, &json!({}));
     let operator = Operator {
         program: local_cloud::function("securecart").unwrap(),

@@ -91,7 +91,7 @@ fn lines(path: &str, value: &Value, lines: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn what_was_applied_and_undone_leaves_no_trace_in_the_account() {
+fn s27_what_was_applied_and_undone_leaves_no_trace_in_the_account() {
     let mut stack = Stack::deploy_all("round-trip");
     crate::seeds::everything(&stack);
     let before = account(&stack);
