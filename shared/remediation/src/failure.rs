@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::one_line;
+
 /// What an error asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,7 +69,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of this class.
+    /// A failure of this class. The message is put in one line.
     pub fn new(
         class: Class,
         operation: impl Into<String>,
@@ -77,7 +79,7 @@ impl Failure {
         Self {
             class,
             code: code.into(),
-            message: message.into(),
+            message: one_line(&message.into()),
             operation: operation.into(),
         }
     }

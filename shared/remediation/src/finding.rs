@@ -18,6 +18,7 @@ mod resource;
 
 use std::{fmt, net::IpAddr};
 
+use chrono::Datelike;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use access_analyzer::{from_external_access, from_unused_access};
@@ -33,6 +34,7 @@ use crate::{
     clock::Timestamp,
     ids::{AccountId, FindingId, FindingVersion, Region},
     outcome::Reason,
+    text::{is_hidden, one_line},
 };
 
 /// Classes of severity, as GuardDuty and Security Hub have them.
@@ -430,7 +432,38 @@ impl FindingError {
     fn malformed(at: &str, error: &serde_json::Error) -> Self {
         Self::Malformed {
             at: at.to_owned(),
-            problem: error.to_string(),
+            problem: one_line(&error.to_string()),
+        }
+    }
+}
+
+impl Finding {
+    /// The finding, if what it is called by can be shown as it is, and its time is one that there can be.
+    ///
+    /// No service sends anything else. What names a finding is an identity and stands in many places, so it is refused rather than
+    /// altered; a time at the end of all times would end in an overflow wherever something is added to it.
+    pub(crate) fn checked(self, at: &str) -> Result<Self, FindingError> {
+        let evidence = &self.evidence;
+        let names = [
+            ("id", evidence.id.as_str()),
+            ("version", evidence.version.as_str()),
+            ("account", evidence.account.as_str()),
+            ("region", evidence.region.as_str()),
+            ("type", &evidence.kind),
+        ];
+        if let Some((what, _)) = names.iter().find(|(_, text)| text.contains(is_hidden)) {
+            return Err(FindingError::Malformed {
+                at: at.to_owned(),
+                problem: format!("its {what} has characters that cannot be shown"),
+            });
+        }
+        if (1970..=9999).contains(&evidence.observed_at.year()) {
+            Ok(self)
+        } else {
+            Err(FindingError::BadTime {
+                at: at.to_owned(),
+                text: evidence.observed_at.to_string(),
+            })
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     },
     ids::{InvalidRecordId, RecordId},
     outcome::Reason,
+    text::{is_hidden, one_line},
 };
 
 /// One call of the function.
@@ -103,7 +104,7 @@ impl IntakeError {
     fn malformed(what: &'static str, error: &serde_json::Error) -> Self {
         Self::Malformed {
             what,
-            problem: error.to_string(),
+            problem: one_line(&error.to_string()),
         }
     }
 }
@@ -165,7 +166,7 @@ pub fn read(payload: &str) -> Result<Invocation, IntakeError> {
 fn order(id: &str, by: Option<String>) -> Result<Order, InvalidRecordId> {
     let by = by.map(|by| {
         by.chars()
-            .filter(|char| !char.is_control())
+            .filter(|char| !is_hidden(*char))
             .take(256)
             .collect::<String>()
     });
@@ -235,11 +236,17 @@ fn findings(event: &Envelope) -> Result<Intake, IntakeError> {
         let action = parsed.action.as_ref().and_then(serde_json::Value::as_str);
         let asked = Asked::named(action.unwrap_or_default());
         let each = entries.iter().enumerate();
-        each.map(|(index, entry)| read(entry.get(), &format!("detail.findings[{index}]"), asked).map_err(named))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Intake::Findings)
+        let read = |(index, entry): (usize, &&RawValue)| {
+            let at = format!("detail.findings[{index}]");
+            let finding = read(entry.get(), &at, asked).and_then(|finding| finding.checked(&at));
+            finding.map_err(named)
+        };
+        each.map(read).collect::<Result<Vec<_>, _>>().map(Intake::Findings)
     };
-    let one = |finding: Result<Finding, FindingError>| finding.map(|it| Intake::Findings(vec![it])).map_err(named);
+    let one = |finding: Result<Finding, FindingError>| {
+        let finding = finding.and_then(|finding| finding.checked("detail"));
+        finding.map(|it| Intake::Findings(vec![it])).map_err(named)
+    };
     match (event.source.as_str(), event.detail_type.as_str()) {
         ("aws.guardduty", "GuardDuty Finding") => one(from_guardduty(detail)),
         ("aws.securityhub", "Security Hub Findings - Imported") => list(&|entry, at, _| from_asff(entry, at, None)),

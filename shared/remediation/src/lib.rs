@@ -21,6 +21,7 @@ pub mod settings;
 
 mod json;
 mod remediation;
+mod text;
 
 pub use finding::Evidence;
 pub use remediation::{Approved, Ask, Claim, Pace, Receipt, Remediation, Request, Resolution, View};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{outcome::Outcome, report::Report, settings::Exemption};
+use crate::{outcome::Outcome, report::Report, settings::Exemption, text::one_line};
 
 /// One notice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,7 +85,7 @@ impl Notice {
             "version": "1.0",
             "source": "custom",
             "content": { "textType": "client-markdown", "title": title, "description": description, "nextSteps": steps },
-            "metadata": { "threadId": thread, "summary": title, "eventType": kind, "additionalContext": context },
+            "metadata": { "threadId": plain(thread), "summary": title, "eventType": kind, "additionalContext": context },
         });
         let subject = title.chars().map(|char| if char.is_ascii() { char } else { '?' });
         Self {
@@ -98,8 +98,7 @@ impl Notice {
 
 /// Names and reasons come from outside: what could end a line, or call people, does not.
 fn plain(text: &str) -> String {
-    let visible = text.chars().map(|char| if char.is_control() { ' ' } else { char });
-    visible.collect::<String>().replace("<!", "< !").replace('@', "(at)")
+    one_line(text).replace("<!", "< !").replace('@', "(at)")
 }
 
 /// What is to be done by whoever reads it.

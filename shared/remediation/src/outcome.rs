@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, text::one_line};
 
 /// Why something was not done, or not by us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +29,11 @@ impl Reason {
         Self::new("undone-before", "it was undone by another record of the same change")
     }
 
-    /// A reason.
+    /// A reason. The text may quote what somebody else has chosen, so it is put in one line.
     pub fn new(code: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             code: code.into(),
-            text: text.into(),
+            text: one_line(&text.into()),
         }
     }
 }

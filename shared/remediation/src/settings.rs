@@ -11,6 +11,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::text::one_line;
+
 pub use document::{Document, Exemption, FUNCTIONS, Section, of, schema};
 pub use environment::{SettingsReader, list};
 pub use units::{Days, Hours, Net};
@@ -49,7 +51,7 @@ pub struct InvalidSettings(pub Vec<InvalidSetting>);
 
 /// A setting that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("setting {name}: {problem}")]
+#[error("setting {}: {}", one_line(name), one_line(problem))]
 pub struct InvalidSetting {
     /// The environment variable, or the path in the document.
     pub name: String,

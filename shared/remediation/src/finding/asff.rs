@@ -151,7 +151,7 @@ pub(crate) fn from_asff(finding: &str, at: &str, asked: Option<Asked>) -> Result
         "aws/guardduty" => Detail::Threat(Threat {
             role: fields.get("resourceRole").and_then(read_role),
             action: fields.action(raw.action, at),
-            credentials: credentials::distinct(raw.resources.iter().filter_map(RawResource::credential)),
+            credentials: credentials::distinct(raw.resources.iter().filter_map(RawResource::credential), at)?,
         }),
         "aws/securityhub" => compliance(
             &raw.compliance.unwrap_or_default(),

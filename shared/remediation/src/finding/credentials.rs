@@ -1,6 +1,9 @@
 //! The credentials that a finding names.
 
-use super::{Credential, lenient::Object};
+use super::{Credential, FindingError, lenient::Object};
+
+/// More than any service names in a finding: each is compared with all others.
+const MOST: usize = 1_000;
 
 /// Reads one block, by the names of its fields in GuardDuty, ASFF and OCSF.
 pub(super) fn read(fields: &Object) -> Credential {
@@ -25,12 +28,13 @@ pub(super) fn with_key(found: Credential, id: Option<&str>) -> Credential {
 }
 
 /// Each once. A finding names the same credentials in several places, with more or fewer particulars.
-pub(super) fn distinct(all: impl IntoIterator<Item = Credential>) -> Vec<Credential> {
+pub(super) fn distinct(all: impl IntoIterator<Item = Credential>, at: &str) -> Result<Vec<Credential>, FindingError> {
     let mut distinct: Vec<Credential> = Vec::new();
     for found in all {
         if found.key.is_none() && found.principal.is_none() && found.name.is_none() {
             continue;
         }
+        let is_full = distinct.len() == MOST;
         match distinct.iter_mut().find(|known| are_same(known, &found)) {
             Some(known) => {
                 known.key = known.key.take().or(found.key);
@@ -38,10 +42,16 @@ pub(super) fn distinct(all: impl IntoIterator<Item = Credential>) -> Vec<Credent
                 known.name = known.name.take().or(found.name);
                 known.kind = known.kind.take().or(found.kind);
             }
+            None if is_full => {
+                return Err(FindingError::Malformed {
+                    at: at.to_owned(),
+                    problem: format!("it names more than {MOST} credentials"),
+                });
+            }
             None => distinct.push(found),
         }
     }
-    distinct
+    Ok(distinct)
 }
 
 /// Whatever both state agrees, and something that identifies is among it.
@@ -80,7 +90,7 @@ mod tests {
             credential("AKIA2", "", ""),
         ];
         assert_eq!(
-            distinct(all),
+            distinct(all, "x").unwrap(),
             [
                 credential("AKIA1", "AIDA1", "ci-runner"),
                 credential("AKIA2", "AIDA1", "ci-runner")

@@ -267,7 +267,8 @@ pub(crate) fn from_guardduty(detail: &str) -> Result<Finding, FindingError> {
     let access_key = raw.resource.map(|resource| resource.access_key).unwrap_or_default();
     let credentials = credentials::distinct(
         std::iter::once(credentials::read(&access_key)).chain(sequence.iter().flat_map(Sequence::credentials)),
-    );
+        "detail",
+    )?;
     let action = match (service.action, sequence) {
         (Some(action), _) => action.read("detail.service.action"),
         (None, Some(sequence)) => sequence.read(),

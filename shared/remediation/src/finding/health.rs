@@ -1,5 +1,7 @@
 //! AWS Health events. AWS looks for access keys in public places and says so in these.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
 use super::{Channel, Detail, Envelope, Evidence, Finding, FindingError, Severity, lenient, read_time, required};
@@ -92,12 +94,9 @@ pub(crate) fn from_health(event: &Envelope) -> Result<Finding, FindingError> {
 }
 
 fn distinct(entities: Vec<Entity>) -> Vec<String> {
-    let mut values = Vec::with_capacity(entities.len());
-    for value in entities.into_iter().filter_map(|entity| entity.entity_value) {
-        if !value.trim().is_empty() && !values.contains(&value) {
-            values.push(value);
-        }
-    }
+    let mut known = BTreeSet::new();
+    let mut values: Vec<_> = entities.into_iter().filter_map(|entity| entity.entity_value).collect();
+    values.retain(|value| !value.trim().is_empty() && known.insert(value.clone()));
     values
 }
 

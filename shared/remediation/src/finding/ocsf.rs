@@ -1,7 +1,10 @@
 //! The newer Security Hub's findings: OCSF, snake_case. GuardDuty's come as Detection Findings (class 2004), controls as
 //! Compliance Findings (class 2003).
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -288,7 +291,7 @@ pub(crate) fn from_ocsf(finding: &str, at: &str) -> Result<Finding, FindingError
     let mut original = None;
     let other = || Detail::Other(format!("Security Hub product {product}"));
     let detail = if product.ends_with("/aws/guardduty") {
-        Detail::Threat(threat(&raw.evidences, &raw.resources, &kind, at))
+        Detail::Threat(threat(&raw.evidences, &raw.resources, &kind, at)?)
     } else if product.ends_with("/aws/securityhub") {
         let checked = raw.compliance.as_ref();
         match checked.and_then(|checked| Some((checked, control(checked.control.as_deref(), None, None)?))) {
@@ -385,18 +388,10 @@ fn own_id(raw: &Raw, uid: &str, alternative: Option<&str>) -> Option<(String, St
 /// Access from outside, if it is certain to what and to whom. How OCSF says to whom is documented nowhere.
 fn external(raw: &Raw, resources: &[RawResource], public: bool, active: bool) -> Option<Detail> {
     let [resource] = resources else { return None };
-    let mut grantees: Vec<Grantee> = Vec::new();
-    for grantee in raw
-        .places()
-        .map(grantees_in)
-        .collect::<Option<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-    {
-        if !grantees.contains(&grantee) {
-            grantees.push(grantee);
-        }
-    }
+    let each = raw.places().map(grantees_in).collect::<Option<Vec<_>>>()?;
+    let mut grantees: Vec<Grantee> = each.into_iter().flatten().collect();
+    let mut known = BTreeSet::new();
+    grantees.retain(|grantee| known.insert(grantee.clone()));
     let is_certain = resource.uid.is_some() && (public || !grantees.is_empty());
     is_certain.then(|| {
         Detail::ExternalAccess(ExternalAccess {
@@ -440,7 +435,7 @@ fn either_time(millis: Option<String>, text: Option<String>, at: &str) -> Result
 }
 
 /// OCSF has no resource role: an inbound connection says that our side was the target.
-fn threat(evidences: &[RawEvidence], resources: &[RawResource], kind: &str, at: &str) -> Threat {
+fn threat(evidences: &[RawEvidence], resources: &[RawResource], kind: &str, at: &str) -> Result<Threat, FindingError> {
     let mut direction = Direction::Unknown;
     let mut by_api = false;
     let mut sources = Vec::new();
@@ -469,11 +464,11 @@ fn threat(evidences: &[RawEvidence], resources: &[RawResource], kind: &str, at: 
     let actors = evidences
         .iter()
         .filter_map(|evidence| evidence.actor.as_ref()?.credential());
-    Threat {
+    Ok(Threat {
         role: (direction == Direction::Inbound).then_some(Role::Target),
         action: remotes.map(|remotes| action(remotes, kind, direction, by_api)),
-        credentials: credentials::distinct(keys.chain(actors)),
-    }
+        credentials: credentials::distinct(keys.chain(actors), at)?,
+    })
 }
 
 fn action(remotes: Vec<IpAddr>, kind: &str, direction: Direction, by_api: bool) -> Action {

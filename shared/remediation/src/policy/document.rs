@@ -9,10 +9,11 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use super::pattern::{includes, matches};
+use crate::text::one_line;
 
 /// A policy that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the policy cannot be read: {0}")]
+#[error("the policy cannot be read: {}", one_line(.0))]
 pub struct Unreadable(pub String);
 
 impl From<serde_json::Error> for Unreadable {

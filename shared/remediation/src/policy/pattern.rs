@@ -19,6 +19,9 @@ pub fn matches(pattern: &str, text: &str) -> bool {
 /// (IAM user guide, "IAM JSON policy elements: Resource"). A `*` elsewhere is not counted on to take a colon.
 #[must_use]
 pub fn includes(wide: &str, narrow: &str) -> bool {
+    if are_apart(wide, narrow) {
+        return false;
+    }
     let (wide, narrow) = (tokens(wide), tokens(narrow));
     reaches(&wide, &narrow, |expected, found| match (expected, found) {
         (Token::Any { last: true }, _) => Take::Many,
@@ -35,6 +38,9 @@ pub fn includes(wide: &str, narrow: &str) -> bool {
 /// Whether some text may be matched by both. `false` only when it is certain that there is none.
 #[must_use]
 pub fn may_meet(one: &str, other: &str) -> bool {
+    if are_apart(one, other) {
+        return false;
+    }
     let (one, other) = (tokens(one), tokens(other));
     let is_open = |token: Option<&Token>| matches!(token, Some(Token::Any { .. } | Token::Variable(_)));
     // Which prefixes of `other` can be matched together with the prefix of `one` so far.
@@ -66,6 +72,14 @@ pub fn may_meet(one: &str, other: &str) -> bool {
         met = next;
     }
     met.last().copied().unwrap_or(false)
+}
+
+/// Whether the two begin with different texts. Most that are compared do, and this is told without tables.
+fn are_apart(one: &str, other: &str) -> bool {
+    let is_literal = |byte: u8| !matches!(byte, b'*' | b'?' | b'$');
+    let pairs = one.bytes().zip(other.bytes());
+    let mut literal = pairs.take_while(|(one, other)| is_literal(*one) && is_literal(*other));
+    literal.any(|(one, other)| one != other)
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,28 @@
+//! Texts from outside, before anybody sees them.
+
+/// The text in one line, with a space in the place of whatever a terminal, a mail or a log would not show as a character: control
+/// characters and escapes, the ends of lines, marks that turn the direction of writing, what has no width.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
+}
+
+/// Whether a character is not seen, and changes what is.
+pub(crate) fn is_hidden(c: char) -> bool {
+    let is_mark = matches!(
+        c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    );
+    c.is_control() || is_mark
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_becomes_a_space() {
+        assert_eq!(one_line("a\nb\r\u{1b}[31mc\u{85}\u{7f}d"), "a b  [31mc  d");
+        assert_eq!(one_line("x\u{202e}y\u{200b}z\u{2029}\u{feff}\u{61c}"), "x y z   ");
+        assert_eq!(one_line("größe ＡＢ 💥 а"), "größe ＡＢ 💥 а");
+    }
+}
