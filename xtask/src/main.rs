@@ -2,8 +2,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to a person")]
 
 mod cloud;
+mod coverage;
 mod demo;
+mod fuzz;
+mod mutants;
+mod sbom;
 mod screen;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -13,7 +18,14 @@ usage: cargo xtask <command>
   demo     deploys the application to the local cloud, attacks it, and shows what happens
   cloud    keeps the local cloud running with the application deployed, for cargo lambda watch
   deploy TEMPLATE ARCHITECTURE
-           deploys what `sam build` has built with `sam deploy` to the local cloud, and reads it back";
+           deploys what `sam build` has built with `sam deploy` to the local cloud, and reads it back
+  fuzz [--seconds N] [TARGET]
+           gives the readers of the library what nobody would send; `fuzz seeds` makes the seeds anew of the sample events
+  coverage [PACKAGE...]
+           measures which lines the unit tests of the library and the functions reach
+  mutants [FILE...]
+           tries whether the library's tests see what is made wrong in it
+  sbom     writes what each function is made of, in CycloneDX, below target/sbom";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +34,10 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["cloud"] => cloud::hold(),
         ["deploy", template, architecture] => cloud::sam_deploy(template, architecture),
+        ["fuzz", rest @ ..] => fuzz::command(rest),
+        ["coverage", packages @ ..] => coverage::command(packages),
+        ["mutants", files @ ..] => mutants::command(files),
+        ["sbom"] => sbom::command(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -1,0 +1,9 @@
+//! The verdict of a Config rule: the event's detail.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use securecart_fuzz::{delivered, event};
+
+fuzz_target!(|detail: &str| {
+    delivered(&event("aws.config", "Config Rules Compliance Change", detail));
+});

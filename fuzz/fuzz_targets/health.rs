@@ -1,0 +1,9 @@
+//! AWS Health: the event's detail.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use securecart_fuzz::{delivered, event};
+
+fuzz_target!(|detail: &str| {
+    delivered(&event("aws.health", "AWS Health Event", detail));
+});
