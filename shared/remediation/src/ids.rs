@@ -393,4 +393,30 @@ mod tests {
             assert!(RecordId::parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn an_id_of_iam_has_its_letters_its_digits_and_its_length() {
+        for text in ["AKIA2EXAMPLE", "AKIA1234", &format!("AKIA{}", "A".repeat(124))] {
+            assert!(KeyId::parse(text).is_some(), "{text}");
+        }
+        for text in [
+            "AKIA123",
+            "AKIA2example",
+            "AKIA2EXAMPL_",
+            &format!("AKIA{}", "A".repeat(125)),
+        ] {
+            assert!(KeyId::parse(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_directory_bucket_says_so_by_its_name() {
+        let is_directory = |name| BucketName::parse(name).unwrap().is_directory();
+        assert!(is_directory("orders--use1-az4--x-s3") && !is_directory("orders"));
+    }
+
+    #[test]
+    fn a_role_has_a_partition() {
+        assert!(RoleArn::parse("arn::iam::111122223333:role/name").is_err());
+    }
 }

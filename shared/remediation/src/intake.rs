@@ -514,4 +514,55 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn an_order_names_a_record_and_who_gives_it() {
+        let id = "block-ip-0123456789abcdef01234567";
+        let by = |word: &str, by: serde_json::Value| match read(&serde_json::json!({ word: id, "by": by }).to_string())
+        {
+            Ok(Invocation::Command(Command::Undo(order))) if word == "undo" => order.by,
+            Ok(Invocation::Command(Command::Approve(order))) if word == "approve" => order.by,
+            other => panic!("{other:?}"),
+        };
+        for word in ["undo", "approve"] {
+            assert_eq!(by(word, "ann\n\u{202e}".into()), "ann");
+            assert_eq!(by(word, " \n".into()), "somebody who did not say");
+            assert_eq!(by(word, serde_json::Value::Null), "somebody who did not say");
+            assert_eq!(by(word, "x".repeat(300).into()).len(), 256);
+        }
+    }
+
+    #[test]
+    fn a_message_comes_again_from_its_second_delivery() {
+        for (count, expected) in [("0", false), ("1", false), ("2", true), ("3", true), ("x", false)] {
+            let batch = serde_json::json!({"Records": [
+                {"messageId": "m", "body": BODY, "attributes": {"ApproximateReceiveCount": count}}
+            ]});
+            match read(&batch.to_string()) {
+                Ok(Invocation::Batch(messages)) => assert_eq!(messages[0].again, expected, "{count}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_rules_own_schedule_is_one() {
+        for (source, detail_type) in [("aws.events", "Other"), ("custom", "Scheduled Event")] {
+            let event = serde_json::json!({"source": source, "detail-type": detail_type, "detail": {}});
+            assert!(matches!(
+                read(&event.to_string()),
+                Ok(Invocation::Event(Intake::Declined(_)))
+            ));
+        }
+        let created = serde_json::json!({
+            "eventID": "e", "eventSource": "s3.amazonaws.com", "eventName": "CreateBucket", "eventTime": "2026-11-01T00:00:00Z",
+            "awsRegion": "us-east-1", "recipientAccountId": "111122223333", "requestParameters": {"bucketName": "orders"},
+        });
+        let event =
+            serde_json::json!({"source": "aws.s3", "detail-type": "AWS API Call via CloudTrail", "detail": created});
+        assert!(matches!(
+            read(&event.to_string()),
+            Ok(Invocation::Event(Intake::Findings(_)))
+        ));
+    }
 }

@@ -168,4 +168,57 @@ mod tests {
             assert_eq!(is_all_keys(resource), expected, "{resource}");
         }
     }
+
+    fn document(statements: Value) -> Document {
+        Document::parse(&json!({ "Statement": statements }).to_string()).unwrap()
+    }
+
+    #[test]
+    fn keys_of_one_account_and_region_are_all_keys_there() {
+        assert!(is_all_keys("arn:aws:kms:eu-west-1:999988887777:key/*"));
+        assert!(!is_all_keys("arn:aws:kms:us-east-1:111122223333:key/1*"));
+        assert!(!is_all_keys("arn:aws:s3:us-east-1:111122223333:key/*"));
+    }
+
+    #[test]
+    fn whoever_has_all_of_iam_can_have_everything() {
+        for (effect, action, resource, expected) in [
+            ("Allow", "iam:*", "*", true),
+            ("Allow", "*", "*", true),
+            ("Deny", "iam:*", "*", false),
+            ("Allow", "iam:Get*", "*", false),
+            ("Allow", "iam:*", "arn:aws:iam::111122223333:user/a", false),
+        ] {
+            let one = document(json!([{"Effect": effect, "Action": action, "Resource": resource}]));
+            assert!(
+                one.statements().all(|one| one.grants_iam() == expected),
+                "{action} on {resource}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_administrator_is_certain_only_without_conditions_and_refusals() {
+        let all = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let read = json!({"Effect": "Allow", "Action": "s3:Get*", "Resource": "*"});
+        let mut bound = all.clone();
+        bound["Condition"] = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}});
+        let mut odd = read.clone();
+        odd["Until"] = json!("2030");
+        let deny = json!({"Effect": "Deny", "Action": "s3:*", "Resource": "*"});
+        for (statements, expected) in [
+            (json!([all]), true),
+            (json!([read, all]), true),
+            (json!([read]), false),
+            (json!([bound]), false),
+            (json!([all, deny]), false),
+            (json!([all, odd]), false),
+        ] {
+            assert_eq!(
+                document(statements.clone()).makes_administrator(),
+                expected,
+                "{statements}"
+            );
+        }
+    }
 }
