@@ -356,4 +356,14 @@ mod tests {
         let (links, _) = chain();
         assert_eq!(verify(&links[1..], &[], at(500)), []);
     }
+
+    #[test]
+    fn what_comes_after_a_gap_is_not_called_broken() {
+        let (links, good) = chain();
+        let flaws = verify(&[links[0].clone(), links[2].clone()], &good, at(2));
+        assert!(
+            flaws.iter().all(|flaw| !matches!(flaw, Flaw::BrokenLink { .. })),
+            "{flaws:?}"
+        );
+    }
 }
