@@ -254,4 +254,11 @@ mod tests {
             assert_eq!(may_meet(other, one), expected, "{other} and {one}");
         }
     }
+
+    #[test]
+    fn a_star_may_stand_for_nothing_and_wildcards_are_not_told_apart_by_their_signs() {
+        assert!(includes("a*", "a") && includes("*a", "a") && !includes("a", "a*"));
+        assert!(includes("*", "?") && includes("*", "?a") && !includes("?", "*"));
+        assert!(may_meet("*a", "?a") && may_meet("${x}", "?") && !may_meet("ab", "ac*"));
+    }
 }

@@ -447,4 +447,34 @@ mod tests {
         assert!(Narrowed::prove(Some(&own("2012-10-17")), Some(&own("2012-10-17"))).is_ok());
         assert!(Narrowed::prove(Some(&own("2012-10-17")), Some(&own("2008-10-17"))).is_err());
     }
+
+    #[test]
+    fn variables_in_one_of_the_two_are_enough_to_doubt_another_version() {
+        let of = |version: &str, resource: &str| {
+            json!({"Version": version, "Statement": allow("s3:*", resource)}).to_string()
+        };
+        let (own, all) = ("arn:aws:s3:::${aws:username}/*", "*");
+        assert!(Narrowed::prove(Some(&of("2012-10-17", all)), Some(&of("2008-10-17", own))).is_err());
+        assert!(Narrowed::prove(Some(&of("2012-10-17", all)), Some(&of("2008-10-17", "a"))).is_ok());
+    }
+
+    #[test]
+    fn a_list_of_nothing_is_not_shown_to_be_part_of_anything() {
+        let all = json!({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"});
+        for (field, nothing) in [("Action", json!([])), ("Resource", json!([])), ("Principal", json!({}))] {
+            let mut empty = all.clone();
+            empty[field] = nothing;
+            assert!(!is_shown(&empty, &all), "{field}");
+        }
+    }
+
+    #[test]
+    fn what_was_proved_is_kept() {
+        let (before, after) = (policy(&allow("s3:*", "*")), policy(&allow("s3:Get*", "*")));
+        let narrowed = Narrowed::prove(Some(&before), Some(&after)).unwrap();
+        assert_eq!(
+            (narrowed.before(), narrowed.after()),
+            (Some(before.as_str()), Some(after.as_str()))
+        );
+    }
 }
