@@ -366,6 +366,9 @@ mod tests {
             }),
             reverted: None,
             noticed: true,
+            teller: String::new(),
+            untold: false,
+            unanswered: false,
             created_at: at(hour),
             updated_at: at(hour),
         }

@@ -325,6 +325,15 @@ async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
     assert_eq!(world.told.notices(), ["Remediated 198.51.100.1"]);
     assert_eq!(again(3).await.redeliver, [""; 0]);
     assert_eq!(world.told.notices().len(), 1, "now it is known that they were told");
+    let mut others = support::messages(&one);
+    others[0].id = "another".to_owned();
+    others[0].again = true;
+    instance.batch(others, world.deadline()).await;
+    assert_eq!(
+        world.told.notices().len(),
+        1,
+        "another message of the same finding is none that told"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,6 +94,8 @@ const RESOLVING: usize = 8;
 /// One of the events of an invocation.
 struct Input {
     number: usize,
+    /// The message's; nothing where it is none.
+    id: String,
     /// It has been delivered before, or nobody knows whether it has.
     again: bool,
     intake: Intake,
@@ -154,6 +156,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             match message.intake {
                 Ok(intake) => intakes.push(Input {
                     number: index,
+                    id: message.id.clone(),
                     again: message.again,
                     intake,
                 }),
@@ -173,6 +176,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     pub async fn event(&self, intake: Intake, deadline: Deadline) -> Summary {
         let input = Input {
             number: 0,
+            id: String::new(),
             again: true,
             intake,
         };
@@ -271,7 +275,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         };
         let (scope, mut case) = self.recorded(record, kind, Some(word))?;
         // An order bears no sign of how often it was given.
-        case.again = true;
+        case.again.insert(String::new());
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
         }
@@ -295,7 +299,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let Ok((scope, mut case)) = self.recorded(record, Kind::Undo, None) else {
             return;
         };
-        case.again = true;
+        case.again.insert(case.teller.clone());
         case.replayed = true;
         case.notice = notice;
         case.outcome = Some(outcome);
@@ -356,6 +360,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
         let input = Input {
             number: 0,
+            id: String::new(),
             again: false,
             intake,
         };
@@ -387,13 +392,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     async fn claim(&self, inputs: Vec<Input>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
+        let mut ids = BTreeMap::new();
         let mut again = BTreeSet::new();
         for Input {
             number: message,
+            id,
             again: is_again,
             intake,
         } in inputs
         {
+            ids.insert(message, id);
             if is_again {
                 again.insert(message);
             }
@@ -502,20 +510,30 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         let case = cases.entry(scope).or_default().entry(id.clone()).or_insert_with(new);
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
+                        let message_id = ids.get(&message).cloned().unwrap_or_default();
+                        if case.messages.is_empty() {
+                            case.teller.clone_from(&message_id);
+                        }
                         case.messages.push(message);
-                        case.again |= again.contains(&message);
+                        if again.contains(&message) {
+                            case.again.insert(message_id);
+                        }
                     }
                 }
             }
             if again.contains(&message) {
-                begun.push((message, finding.evidence));
+                begun.push((
+                    message,
+                    ids.get(&message).cloned().unwrap_or_default(),
+                    finding.evidence,
+                ));
             }
         }
         for (scope, cases) in cases {
             claimed.groups.entry(scope).or_default().extend(cases.into_values());
         }
-        for (message, evidence) in begun {
-            if let Err(failure) = self.resume(message, &evidence, &mut claimed).await {
+        for (message, id, evidence) in begun {
+            if let Err(failure) = self.resume(message, &id, &evidence, &mut claimed).await {
                 tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
                 claimed.summary.unsettled.push(failure.to_string());
                 claimed.unreadable.push(message);
@@ -526,7 +544,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// What was begun for a finding and not ended is taken up by its own record: once its change is made, the finding may lead
     /// to another target, or to none.
-    async fn resume(&self, message: usize, evidence: &Evidence, claimed: &mut Claimed<R>) -> Result<(), Failure> {
+    async fn resume(
+        &self,
+        message: usize,
+        id: &str,
+        evidence: &Evidence,
+        claimed: &mut Claimed<R>,
+    ) -> Result<(), Failure> {
         let records = self.ledger.of_finding(R::NAME, &evidence.id).await?;
         let begun = records.into_iter().filter(|record| {
             record.account == *self.actor.account()
@@ -544,7 +568,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             let (scope, mut case) = self.recorded(record, kind, None)?;
             case.refused = self.refuse_target(&case.target, &case.evidence.kind);
             case.messages = vec![message];
-            case.again = true;
+            id.clone_into(&mut case.teller);
+            case.again.insert(id.to_owned());
             claimed.groups.entry(scope).or_default().push(case);
         }
         Ok(())
@@ -662,7 +687,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
             for case in cases {
                 let (replayed, is_news) = (case.replayed, case.is_news());
-                let (messages, again, record) = (case.messages.clone(), case.again, case.record.clone());
+                let (messages, record) = (case.messages.clone(), case.record.clone());
+                let again = record.as_ref().is_some_and(|record| case.comes_again(record));
                 let Some(report) = case.into_report(&scope) else {
                     continue;
                 };

@@ -123,7 +123,11 @@ pub struct Record {
     /// Whether people were told, or are about to be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub noticed: bool,
-    /// Whether it is not certain that people were told where it stands. Only what comes again looks at this.
+    /// The message in whose delivery it was written last; nothing where it came by another way. If that message comes again, it is
+    /// not certain that others were told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub teller: String,
+    /// Whether it is not certain that people were told where it stands.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub untold: bool,
     /// The same of the service that the finding came from.

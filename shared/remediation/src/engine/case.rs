@@ -47,8 +47,10 @@ pub(super) struct Case<R: Remediation> {
     pub(super) outcome: Option<Outcome>,
     /// It had ended before.
     pub(super) replayed: bool,
-    /// It has been delivered before.
-    pub(super) again: bool,
+    /// The message that sees to it that others are told.
+    pub(super) teller: String,
+    /// The messages that have been delivered before.
+    pub(super) again: BTreeSet<String>,
     /// The ways by which it was brought; each is answered on.
     pub(super) channels: BTreeSet<Channel>,
     /// The inputs that wait for it.
@@ -71,7 +73,8 @@ impl<R: Remediation> Case<R> {
             record: None,
             outcome: None,
             replayed: false,
-            again: false,
+            teller: String::new(),
+            again: BTreeSet::new(),
             channels: BTreeSet::from([evidence.channel.clone()]),
             evidence,
             messages: Vec::new(),
@@ -102,7 +105,7 @@ impl<R: Remediation> Case<R> {
             self.outcome = Some(outcome.clone());
             self.replayed = true;
         }
-        self.notice |= self.again && record.untold;
+        self.notice |= record.untold && self.comes_again(&record);
         self.record = Some(record);
     }
 
@@ -128,11 +131,16 @@ impl<R: Remediation> Case<R> {
         self.is_intended() || self.record.as_ref().is_some_and(is_ended)
     }
 
+    /// Whether the delivery that wrote the record did not come to its end.
+    pub(super) fn comes_again(&self, record: &Record) -> bool {
+        self.again.contains(&record.teller)
+    }
+
     /// Whether there is anything to tell: something new, or a finding in Security Hub that still counts as new there
     /// because its twin came first by another way.
     pub(super) fn is_news(&self) -> bool {
-        let is_open = |record: &Record| record.untold || record.unanswered;
-        let is_untold = self.again && self.record.as_ref().is_some_and(is_open);
+        let is_open = |record: &Record| (record.untold || record.unanswered) && self.comes_again(record);
+        let is_untold = self.record.as_ref().is_some_and(is_open);
         !self.replayed
             || is_untold
             || (!self.answered && self.channels.iter().any(|channel| *channel != Channel::Direct))
@@ -159,6 +167,7 @@ impl<R: Remediation> Case<R> {
                 approved: None,
                 reverted: None,
                 noticed: false,
+                teller: String::new(),
                 untold: false,
                 unanswered: false,
                 created_at: now,
@@ -181,6 +190,7 @@ impl<R: Remediation> Case<R> {
             _ => {}
         }
         record.status = status;
+        record.teller.clone_from(&self.teller);
         record.updated_at = now;
         Ok(record)
     }

@@ -275,6 +275,7 @@ mod tests {
             approved: None,
             reverted: None,
             noticed: false,
+            teller: String::new(),
             untold: false,
             unanswered: false,
             created_at: at(1),
