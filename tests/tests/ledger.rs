@@ -61,6 +61,9 @@ fn record(target: &str) -> Record {
         approved: None,
         reverted: None,
         noticed: false,
+        teller: String::new(),
+        untold: false,
+        unanswered: false,
         created_at: now(),
         updated_at: now(),
     }

@@ -135,7 +135,8 @@ fn instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
             // Each in another order.
             let order = |number: usize| {
                 let mut events = events.clone();
-                events.rotate_left(number % events.len());
+                let turn = number % events.len();
+                events.rotate_left(turn);
                 events
             };
             let batches: Vec<_> = (0..*crowd).map(order).collect();
