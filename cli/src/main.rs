@@ -129,6 +129,76 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// What documents tell people to type: in spans of code, and, on lines of its own, to be copied.
+    fn commands(text: &str) -> Vec<(String, bool)> {
+        let spans = text.split('`').skip(1).step_by(2);
+        let blocks = text
+            .lines()
+            .flat_map(|line| line.split(['|', ';', '(', '&']))
+            .filter(|part| !part.contains('`'));
+        let ends = ['|', ';', '>', '#', ')', '\n'];
+        let command = |text: &str| {
+            let command = text
+                .trim()
+                .trim_start_matches("do ")
+                .split(ends)
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            command.starts_with("securecart ").then_some(command)
+        };
+        let copied = blocks.filter_map(command).map(|command| (command, true));
+        copied
+            .chain(spans.filter_map(command).map(|command| (command, false)))
+            .collect()
+    }
+
+    /// A sentence may speak of a command without its arguments.
+    fn is_name(command: &str) -> bool {
+        let mut at = Cli::command();
+        let named = command.split_whitespace().skip(1).try_for_each(|word| {
+            at = at.find_subcommand(word)?.clone();
+            Some(())
+        });
+        named.is_some() && !at.has_subcommands()
+    }
+
+    #[test]
+    fn what_documents_tell_people_to_type_is_understood() {
+        let read = |file: &str| std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR")));
+        for file in [
+            "README.md",
+            "docs/RUNBOOK.md",
+            "docs/CONFIGURATION.md",
+            "docs/ENVIRONMENT.md",
+            "CONTRIBUTING.md",
+        ] {
+            let text = read(file).unwrap_or_default();
+            let commands = commands(&text);
+            assert!(
+                !text.is_empty() && (file != "docs/RUNBOOK.md" || commands.len() > 20),
+                "{file}: {commands:?}"
+            );
+            for (command, is_copied) in commands {
+                // What stands for something, and a shell's variable, in a form that may stand there.
+                let word = |word: &str| match word {
+                    "RECORD" | "\"$record\"" => "block-ip-0123456789abcdef01234567".to_owned(),
+                    "FUNCTION" => "block-ip".to_owned(),
+                    "SHELL" => "bash".to_owned(),
+                    word => word.to_owned(),
+                };
+                let parsed = Cli::try_parse_from(command.split_whitespace().map(word));
+                let wrong = parsed.err().filter(|_| is_copied || !is_name(&command));
+                assert!(
+                    wrong.is_none(),
+                    "{file}: {command}: {}",
+                    wrong.map(|wrong| wrong.to_string()).unwrap_or_default()
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_record_says_whose_it_is() {
         let id = |text: &str| RecordId::parse(text).ok();
