@@ -143,7 +143,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[test]
-fn what_is_called_is_what_is_allowed_and_nothing_is_allowed_besides() {
+fn s95_what_is_called_is_what_is_allowed_and_nothing_is_allowed_besides() {
     let laboratory = Laboratory::of(Stack::deploy_all("privilege")).unwrap();
     seeds::everything(&laboratory.stack);
     laboratory.stack.cloud.save().unwrap();

@@ -113,7 +113,7 @@ fn attacks(attackers: std::ops::Range<u32>, name: &str) -> Vec<Value> {
 
 /// Every function, with instances that all get all events of the function at the same time, as duplicates of a queue would come.
 #[test]
-fn instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
+fn s93_instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
     let laboratory = Laboratory::of(Stack::deploy_all("crowd")).unwrap();
     seeds::everything(&laboratory.stack);
     laboratory.stack.cloud.save().unwrap();
@@ -162,7 +162,7 @@ fn instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
 }
 
 #[test]
-fn a_budget_is_spent_to_the_last_change_and_not_beyond_by_however_many() {
+fn s24_a_budget_is_spent_to_the_last_change_and_not_beyond_by_however_many() {
     let budget = 25;
     let laboratory = Laboratory::of(Stack::deploy(
         "block-ip",
@@ -201,7 +201,7 @@ fn blocked(laboratory: &Laboratory) -> BTreeSet<String> {
 /// Two instances, as the template's concurrency has it, take turns with the batches of a storm in which every fifth finding is about an attacker
 /// who is known already.
 #[test]
-fn a_storm_is_blocked_in_no_more_updates_than_batches() {
+fn s94_a_storm_is_blocked_in_no_more_updates_than_batches() {
     let (attackers, findings, size) = if is_full() {
         (8_000, 10_000, 1_000)
     } else {
@@ -246,7 +246,7 @@ fn a_storm_is_blocked_in_no_more_updates_than_batches() {
 
 /// More attackers than a set holds. Only by the full run: it takes minutes.
 #[test]
-fn beyond_the_capacity_of_a_set_every_attacker_is_accounted_for() {
+fn s94_beyond_the_capacity_of_a_set_every_attacker_is_accounted_for() {
     if !is_full() {
         println!("left out: STORM=all runs it");
         return;

@@ -301,7 +301,7 @@ async fn s33_people_are_told_of_a_record_once() {
 
 /// A topic that cannot be reached, or a process that ends before it has told anybody: the message comes again, and people are told then.
 #[tokio::test(start_paused = true)]
-async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
+async fn s91_what_could_not_be_told_is_told_when_the_message_comes_again() {
     let world = World::new();
     let instance = world.instance();
     let one = findings(&world, 1..2);
@@ -337,7 +337,7 @@ async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_undo_that_nobody_was_told_of_is_told_of_when_it_is_asked_for_again() {
+async fn s91_an_undo_that_nobody_was_told_of_is_told_of_when_it_is_asked_for_again() {
     let world = World::new();
     let instance = world.instance();
     deliver(&instance, &world, &findings(&world, 1..2)).await;

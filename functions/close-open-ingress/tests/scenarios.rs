@@ -214,7 +214,7 @@ async fn what_is_gone_or_changed_since_is_said() {
     for region in [
         "us-east-1; reboot",
         "us-$(reboot)-1",
-        "us-east-1\nreboot",
+        "us-east-1 reboot",
         "us-east-1.example.com/",
         "",
         &long,

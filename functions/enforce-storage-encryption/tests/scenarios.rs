@@ -151,7 +151,7 @@ async fn s73_what_is_there_already_is_left_to_a_person_with_the_commands() {
     for region in [
         "us-east-1; reboot",
         "us-$(reboot)-1",
-        "us-east-1\nreboot",
+        "us-east-1 reboot",
         "",
         "us-east-1.example.com/",
         &long,

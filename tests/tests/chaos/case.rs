@@ -30,10 +30,10 @@ pub struct Case {
 }
 
 impl Case {
-    /// Whether the fixed sample has it: about one of a hundred, spread over scenarios, calls and faults.
-    pub fn is_sampled(&self) -> bool {
+    /// Whether a fixed sample of one case in so many has it, spread over scenarios, calls and faults.
+    pub fn is_sampled(&self, one_of: u16) -> bool {
         let digest = Sha256::digest(self.to_string());
-        u16::from_be_bytes([digest[0], digest[1]]).is_multiple_of(97)
+        u16::from_be_bytes([digest[0], digest[1]]).is_multiple_of(one_of)
     }
 }
 
