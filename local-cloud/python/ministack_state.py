@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from ministack.core import iam_evaluator
@@ -28,7 +29,9 @@ AWS_OWN = {"_aws_managed_policies", "_aws_managed_attachment_counts"}
 # IAM notes when a policy was touched last, and EC2 gives each rule that is put back another id.
 TOUCHED = {"UpdateDate", "SecurityGroupRuleId", "SecurityGroupRuleArn", "_last_modified", "LastModifiedDate"}
 
-_evaluate = iam_evaluator.evaluate
+_evaluate, _enforce = iam_evaluator.evaluate, iam_evaluator.enforce
+# What the call under way is judged by first: its caller's own policies. A resource's policy comes after.
+_judged: ContextVar[Any] = ContextVar("judged", default=None)
 _saved: dict[tuple[str, str], Any] = {}
 _authorizations: list[dict[str, Any]] = []
 
@@ -95,12 +98,20 @@ def restore(extra: dict[str, Any]) -> None:
 
 
 def evaluate(context: Any, *policies: Any) -> Any:
-    result = _evaluate(context, *policies)
-    _authorizations.append({
-        "principal": context.principal_arn, "account": context.principal_account, "action": context.action,
-        "resource": context.resource_arn, "region": context.region, "decision": result.decision,
-    })  # fmt: skip
-    return result
+    if _judged.get() is None:
+        _judged.set(context)
+    return _evaluate(context, *policies)
+
+
+def enforce(*request: Any, **named: Any) -> Any:
+    _judged.set(None)
+    refused = _enforce(*request, **named)
+    if (context := _judged.get()) is not None:
+        _authorizations.append({
+            "principal": context.principal_arn, "account": context.principal_account, "action": context.action,
+            "resource": context.resource_arn, "region": context.region, "decision": "Deny" if refused else "Allow",
+        })  # fmt: skip
+    return refused
 
 
 def authorizations() -> list[dict[str, Any]]:
@@ -112,4 +123,4 @@ def reset_authorizations() -> None:
 
 
 def install() -> None:
-    iam_evaluator.evaluate = evaluate
+    iam_evaluator.evaluate, iam_evaluator.enforce = evaluate, enforce

@@ -50,7 +50,7 @@ pub struct Authorization {
     pub resource: String,
     /// The Region of the call.
     pub region: String,
-    /// `Allow`, `Deny` or `ImplicitDeny`.
+    /// `Allow` or `Deny`.
     pub decision: String,
 }
 
