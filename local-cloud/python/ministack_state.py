@@ -26,8 +26,8 @@ SCOPED = (AccountScopedDict, AccountRegionScopedDict)
 NEVER_TOLD = {"cloudformation", "cloudwatch", "cloudwatch_logs", "dynamodb", "dynamodb_streams", "lambda_core", "lambda_svc", "sqs", "sts"}
 NEVER_SAVED = {"cloudwatch", "cloudwatch_logs", "lambda_core", "lambda_svc", "sts"}
 AWS_OWN = {"_aws_managed_policies", "_aws_managed_attachment_counts"}
-# IAM notes when a policy was touched last, and EC2 gives each rule that is put back another id.
-TOUCHED = {"UpdateDate", "SecurityGroupRuleId", "SecurityGroupRuleArn", "_last_modified", "LastModifiedDate"}
+# IAM notes when a policy was touched last, EC2 gives each rule that is put back another id, and our analyzer counts what it was asked.
+TOUCHED = {"asked", "UpdateDate", "SecurityGroupRuleId", "SecurityGroupRuleArn", "_last_modified", "LastModifiedDate"}
 
 _evaluate, _enforce = iam_evaluator.evaluate, iam_evaluator.enforce
 # What the call under way is judged by first: its caller's own policies. A resource's policy comes after.

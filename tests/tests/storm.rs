@@ -18,7 +18,7 @@ use std::{
 use chrono::Utc;
 use local_cloud::{Answer, AwsCall, Fault, Instance};
 use securecart_tests::{
-    laboratory::{Laboratory, again, batch},
+    laboratory::{Laboratory, again, batch, without_times},
     read_ip_set,
     seeds::{self, CHANGES},
     stack::{Stack, sample},
@@ -89,8 +89,7 @@ fn notices(calls: &[AwsCall]) -> BTreeMap<String, usize> {
 fn resources(laboratory: &Laboratory) -> BTreeSet<String> {
     let state = laboratory.stack.cloud.state().unwrap();
     let lines = state.into_iter().filter(|line| !line.starts_with("securityhub"));
-    // The statement that cuts sessions holds the moment of the cut.
-    lines.filter(|line| !line.contains("aws:TokenIssueTime")).collect()
+    lines.map(|line| without_times(&line)).collect()
 }
 
 fn attacks(attackers: std::ops::Range<u32>, name: &str) -> Vec<Value> {

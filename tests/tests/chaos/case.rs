@@ -8,7 +8,7 @@ use std::{
 };
 
 use local_cloud::{Answer, AwsCall, Fault, Instance};
-use securecart_tests::laboratory::{Laboratory, again, batch};
+use securecart_tests::laboratory::{Laboratory, again, batch, without_times};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -323,37 +323,4 @@ fn difference(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> String {
         return format!("there is …{} and not …{}", part(more), part(less));
     }
     format!("there is {more:#?}, and there is not {less:#?}")
-}
-
-/// With every moment replaced, to the second or to the minute: no two runs have the same.
-fn without_times(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    loop {
-        let moment = ["0000-00-00T00:00:00", "0000-00-00 00:00Z"].iter().find_map(|form| {
-            rest.split_at_checked(form.len())
-                .filter(|(start, _)| has_form(start, form))
-        });
-        if let Some((_, behind)) = moment {
-            out.push_str("(a moment)");
-            rest = behind.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-            continue;
-        }
-        let mut letters = rest.chars();
-        let Some(first) = letters.next() else { return out };
-        out.push(first);
-        rest = letters.as_str();
-    }
-}
-
-/// Where the form has a zero, any digit.
-fn has_form(text: &str, form: &str) -> bool {
-    let mut pairs = text.bytes().zip(form.bytes());
-    pairs.all(|(byte, form)| {
-        if form == b'0' {
-            byte.is_ascii_digit()
-        } else {
-            byte == form
-        }
-    })
 }
