@@ -24,7 +24,7 @@ pub struct Cloud {
 impl Cloud {
     /// The stack of this name.
     pub async fn of(stack: &str) -> Self {
-        let aws = Aws::load().await;
+        let aws = Aws::of_person().await;
         let config = aws.patient();
         Self {
             lambda: aws_sdk_lambda::Client::new(&config),

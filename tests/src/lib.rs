@@ -30,6 +30,7 @@ use serde_json::{Value, json};
 pub async fn sdk_config(endpoint: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
+        .http_client(remediation_aws::https_client())
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("test", "test", None, None, "local cloud"))
         .load()

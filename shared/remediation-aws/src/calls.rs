@@ -29,12 +29,19 @@ impl Calls {
 
     /// The SDK's own client, counted.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        let tls = Provider::Rustls(CryptoMode::AwsLc);
         SharedHttpClient::new(Counted {
-            inner: Builder::new().tls_provider(tls).build_https(),
+            inner: https_client(),
             calls: self.clone(),
         })
     }
+}
+
+/// The SDK's own HTTP client, over the one TLS library that is in use.
+#[must_use]
+pub fn https_client() -> SharedHttpClient {
+    Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https()
 }
 
 #[derive(Debug)]

@@ -2,8 +2,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, environment::EnvironmentVariableCredentialsProvider, retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
 use aws_sdk_sts::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_async::time::{SharedTimeSource, SystemTimeSource};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use remediation::{clock::Timestamp, failure::Failure, ids::RoleArn};
 
 use crate::{
@@ -24,15 +30,39 @@ impl Aws {
     /// A call that hangs must not eat the whole invocation.
     const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// From the environment, as Lambda sets it.
-    pub async fn load() -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(2))
-            .operation_attempt_timeout(Self::ATTEMPT_TIMEOUT)
-            .build();
+    /// From the environment, as Lambda sets it, and from nothing else: a function neither looks for profiles nor asks a metadata service.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let variable = |name: &str| std::env::var(name).ok();
+        let calls = Calls::default();
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(
+                EnvironmentVariableCredentialsProvider::new(),
+            ))
+            .http_client(calls.client())
+            .service_config(Endpoints)
+            .retry_config(RetryConfig::standard())
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .time_source(SharedTimeSource::new(SystemTimeSource::new()));
+        config
+            .set_region(variable("AWS_REGION").map(Region::new))
+            .set_timeout_config(Some(Self::timeouts()))
+            .set_use_fips(variable("AWS_USE_FIPS_ENDPOINT").map(|text| text == "true"))
+            .set_use_dual_stack(variable("AWS_USE_DUALSTACK_ENDPOINT").map(|text| text == "true"));
+        let config = config.build();
+        Self {
+            home: config.clone(),
+            config,
+            calls,
+        }
+    }
+
+    /// From wherever a person's credentials come from: the environment, a profile, a container.
+    pub async fn of_person() -> Self {
         let calls = Calls::default();
         let config = aws_config::defaults(BehaviorVersion::latest())
-            .timeout_config(timeouts)
+            .timeout_config(Self::timeouts())
             .http_client(calls.client())
             .load()
             .await;
@@ -41,6 +71,13 @@ impl Aws {
             config,
             calls,
         }
+    }
+
+    fn timeouts() -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(2))
+            .operation_attempt_timeout(Self::ATTEMPT_TIMEOUT)
+            .build()
     }
 
     /// The same in the account of a role, and until when its credentials are good.
@@ -121,6 +158,19 @@ impl Aws {
     #[must_use]
     pub fn paced_at_home_in(&self, region: impl Into<Cow<'static, str>>) -> SdkConfig {
         in_region(paced(&self.home), region)
+    }
+}
+
+/// `AWS_ENDPOINT_URL_DYNAMODB` before `AWS_ENDPOINT_URL`, as every SDK has it:
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
+#[derive(Debug)]
+struct Endpoints;
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_ascii_uppercase().replace([' ', '-'], "_");
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        variable(&format!("{}_{service}", key.env())).or_else(|| variable(key.env()))
     }
 }
 

@@ -197,6 +197,16 @@ impl DynamoLedger {
             .consistent_read(true)
     }
 
+    /// Reads where the chain of a function ends, which its first write has to know.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub(crate) async fn catch_up(&self, remediation: &str) -> Result<(), Failure> {
+        let mut end = self.end.lock().await;
+        *end = Some(self.head(remediation).await?);
+        Ok(())
+    }
+
     async fn head(&self, remediation: &str) -> Result<Head, Failure> {
         const OPERATION: &str = "dynamodb:Query";
         let call = self.chain(remediation).scan_index_forward(false).limit(1).send();

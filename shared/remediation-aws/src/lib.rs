@@ -19,6 +19,7 @@ mod settings;
 
 #[cfg(feature = "s3")]
 pub use buckets::BucketPolicies;
+pub use calls::https_client;
 pub use clients::Aws;
 #[cfg(feature = "ec2")]
 pub use ec2::{Ec2, SecurityGroup, SecurityGroupRule};

@@ -87,6 +87,8 @@ impl Members {
 const RENEWED_BEFORE: TimeDelta = TimeDelta::minutes(16);
 /// Accounts that are dealt with at once.
 const ACCOUNTS_AT_ONCE: usize = 8;
+/// A start must not last longer than Lambda's ten seconds, whoever does not answer.
+const WARM_UP: Duration = Duration::from_secs(3);
 /// Exemptions that end within this time are told of.
 const ENDS_SOON: TimeDelta = TimeDelta::days(14);
 /// How often.
@@ -114,6 +116,7 @@ where
             return Err(error);
         }
     };
+    function.warm_up::<R>().await;
     let function = &function;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         function.answer(event).boxed_local()
@@ -134,7 +137,7 @@ where
     let namespace = reader.or_default("METRICS_NAMESPACE", |text| Ok::<_, String>(Some(text.to_owned())));
     let all = (|| Some((table?, parameter?, role?, members?, topic?, namespace?)))();
     let (table, parameter, role, members, topic, namespace) = reader.finish(all)?;
-    let aws = Aws::load().await;
+    let aws = Aws::from_environment();
     let build = connect(&aws, &role, SettingsReader::from_environment())?;
     let config = aws.patient();
     let topic = topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic));
@@ -177,6 +180,16 @@ impl<B, C> Function<B, C>
 where
     C: Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
 {
+    /// Makes the first two calls of every event before there is one: Lambda gives a start a whole core, and an event of a small function a
+    /// fourteenth of one, in which connections and handshakes would be most of the first answer. What fails is tried again by the event,
+    /// which says so.
+    async fn warm_up<R: Remediation>(&self) {
+        let calls = futures_util::future::join(self.settings.current(), self.ledger.catch_up(R::NAME));
+        if tokio::time::timeout(WARM_UP, calls.boxed_local()).await.is_err() {
+            tracing::warn!("the first event begins without what was to be read before it");
+        }
+    }
+
     async fn answer<R>(&self, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic>
     where
         R: Remediation,
@@ -194,6 +207,7 @@ where
             self.reporter.measure(R::NAME, "SettingsInvalid", 1.0);
             diagnostic("SettingsInvalid", &failure)
         })?;
+        let home = Arc::new(home);
         self.tell_of_ends(R::NAME, &home.policy).await;
         let answer = self.respond(&home, invocation, deadline).await;
         #[expect(clippy::cast_precision_loss, reason = "the calls of one run")]
@@ -204,7 +218,7 @@ where
 
     async fn respond<R>(
         &self,
-        home: &LambdaEngine<R>,
+        home: &Arc<LambdaEngine<R>>,
         invocation: Invocation,
         deadline: Deadline,
     ) -> Result<Value, Diagnostic>
@@ -215,7 +229,7 @@ where
         let refused = |failure: Failure| diagnostic("CommandRefused", &failure);
         match invocation {
             Invocation::Batch(messages) => {
-                let failed = self.batch::<R>(messages, deadline).await.redeliver;
+                let failed = self.batch(home, messages, deadline).await.redeliver;
                 if failed.iter().any(String::is_empty) {
                     let why = "a record failed that has no message id; the whole batch has to come again";
                     return Err(diagnostic("NotDone", &why));
@@ -226,7 +240,7 @@ where
             Invocation::Event(intake) => {
                 let mut told = Summary::default();
                 for (account, intake) in self.accounts.sort(intake) {
-                    match self.engine_of::<R>(&account).await {
+                    match self.engine_of(home, &account).await {
                         Ok(engine) => told.absorb(engine.event(intake, deadline).await),
                         Err(failure) => told.unsettled.push(unreached(&account, &failure)),
                     }
@@ -235,17 +249,17 @@ where
             }
             Invocation::Schedule => told(&home.sweep(deadline).await),
             Invocation::Command(Command::Undo(order)) => {
-                let engine = self.engine_for::<R>(&order).await.map_err(refused)?;
+                let engine = self.engine_for(home, &order).await.map_err(refused)?;
                 told(&engine.undo(&order.id, &order.by, deadline).await.map_err(refused)?)
             }
             Invocation::Command(Command::Approve(order)) => {
-                let engine = self.engine_for::<R>(&order).await.map_err(refused)?;
+                let engine = self.engine_for(home, &order).await.map_err(refused)?;
                 told(&engine.approve(&order.id, &order.by, deadline).await.map_err(refused)?)
             }
             Invocation::Command(Command::Explain(intake)) => {
                 let mut told = Summary::default();
                 for (account, intake) in self.accounts.sort(intake) {
-                    let engine = self.engine_of::<R>(&account).await.map_err(refused)?;
+                    let engine = self.engine_of(home, &account).await.map_err(refused)?;
                     told.absorb(engine.explain(intake, deadline).await.map_err(refused)?);
                 }
                 self::told(&told)
@@ -254,7 +268,7 @@ where
     }
 
     /// Each account's findings by its own engine. Where there is none, its messages come again, and the others are done.
-    async fn batch<R>(&self, messages: Vec<Message>, deadline: Deadline) -> BatchSummary
+    async fn batch<R>(&self, home: &Arc<LambdaEngine<R>>, messages: Vec<Message>, deadline: Deadline) -> BatchSummary
     where
         R: Remediation,
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
@@ -265,7 +279,7 @@ where
             .into_iter()
             .map(|(account, messages)| {
                 async move {
-                    match self.engine_of::<R>(&account).await {
+                    match self.engine_of(home, &account).await {
                         Ok(engine) => engine.batch(messages, deadline).await,
                         Err(failure) => BatchSummary {
                             redeliver: messages.into_iter().map(|message| message.id).collect(),
@@ -289,7 +303,7 @@ where
     }
 
     /// The engine of the account that a record is about.
-    async fn engine_for<R>(&self, order: &Order) -> Result<LambdaEngine<R>, Failure>
+    async fn engine_for<R>(&self, home: &Arc<LambdaEngine<R>>, order: &Order) -> Result<Arc<LambdaEngine<R>>, Failure>
     where
         R: Remediation,
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
@@ -301,20 +315,24 @@ where
             .into_iter()
             .next();
         let account = record.map_or_else(|| self.accounts.home.clone(), |record| record.account);
-        self.engine_of(self.accounts.of(&account)).await
+        self.engine_of(home, self.accounts.of(&account)).await
     }
 
     /// The engine of an account that is acted in.
-    async fn engine_of<R>(&self, account: &AccountId) -> Result<LambdaEngine<R>, Failure>
+    async fn engine_of<R>(
+        &self,
+        home: &Arc<LambdaEngine<R>>,
+        account: &AccountId,
+    ) -> Result<Arc<LambdaEngine<R>>, Failure>
     where
         R: Remediation,
         B: Fn(&Document, Timestamp) -> Result<(R, Policy), InvalidSettings>,
     {
         if *account == self.accounts.home {
-            return self.engine(&self.home).await;
+            return Ok(Arc::clone(home));
         }
         let connected = self.connected(account, R::NAME).await?;
-        self.engine(&connected).await
+        self.engine(&connected).await.map(Arc::new)
     }
 
     /// The clients of a member account: kept as long as their credentials are good.
