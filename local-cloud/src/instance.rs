@@ -172,6 +172,16 @@ impl Instance {
         Some(kilobytes * 1024)
     }
 
+    /// The processor time that it has used so far, in all its threads. Linux only.
+    pub fn processor_time(&self) -> Option<Duration> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()?;
+        let of = |task: std::fs::DirEntry| {
+            let schedstat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            schedstat.split(' ').next()?.parse::<u64>().ok()
+        };
+        Some(Duration::from_nanos(tasks.flatten().filter_map(of).sum()))
+    }
+
     /// The id of its process.
     pub fn process(&self) -> u32 {
         self.child.id()
@@ -192,7 +202,7 @@ fn runtime_api(
     ready: Arc<OnceLock<Instant>>,
 ) -> Result<Loopback> {
     let waiting = tokio::sync::Mutex::new(waiting);
-    Loopback::serve(async move |request: Whole| {
+    Loopback::serve(None, async move |request: Whole| {
         let path = request.uri().path().to_owned();
         if path.ends_with("/invocation/next") {
             let _ = ready.set(Instant::now());

@@ -20,6 +20,7 @@ mod proxy;
 mod python;
 mod stack;
 mod stacks;
+mod tls;
 
 use std::{
     collections::BTreeSet,

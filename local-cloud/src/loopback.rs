@@ -7,7 +7,11 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::oneshot,
+};
+use tokio_rustls::TlsAcceptor;
 
 /// What the server answers.
 pub(crate) type Answered = Response<Full<Bytes>>;
@@ -29,8 +33,8 @@ pub(crate) struct Loopback {
 }
 
 impl Loopback {
-    /// Answers with what `answer` says, many requests at once.
-    pub(crate) fn serve<A>(answer: A) -> Result<Self>
+    /// Answers with what `answer` says, many requests at once; over TLS where it is given.
+    pub(crate) fn serve<A>(tls: Option<TlsAcceptor>, answer: A) -> Result<Self>
     where
         A: AsyncFn(Whole) -> Result<Answered, Closed> + Send + 'static,
     {
@@ -43,7 +47,7 @@ impl Loopback {
             let tasks = tokio::task::LocalSet::new();
             tasks.block_on(&runtime, async move {
                 tokio::select! {
-                    () = accept(listener, answer) => (),
+                    () = accept(listener, tls, answer) => (),
                     _ = stopped => (),
                 }
             });
@@ -70,7 +74,7 @@ impl Drop for Loopback {
     }
 }
 
-async fn accept<A>(listener: TcpListener, answer: A)
+async fn accept<A>(listener: TcpListener, tls: Option<TlsAcceptor>, answer: A)
 where
     A: AsyncFn(Whole) -> Result<Answered, Closed> + 'static,
 {
@@ -82,21 +86,35 @@ where
         let Ok((stream, _)) = listener.accept().await else {
             continue;
         };
-        let answer = Rc::clone(&answer);
+        // Without Nagle's delay: each answer is one small write.
+        let _ = stream.set_nodelay(true);
+        let (answer, tls) = (Rc::clone(&answer), tls.clone());
         tokio::task::spawn_local(async move {
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answer = Rc::clone(&answer);
-                async move {
-                    let (head, body) = request.into_parts();
-                    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-                    answer(Request::from_parts(head, body)).await
+            match tls {
+                None => converse(stream, answer).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        converse(stream, answer).await;
+                    }
                 }
-            });
-            // Without Nagle's delay: each answer is one small write.
-            let _ = stream.set_nodelay(true);
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            }
         });
     }
+}
+
+async fn converse<A>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Rc<A>)
+where
+    A: AsyncFn(Whole) -> Result<Answered, Closed> + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = Rc::clone(&answer);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+            answer(Request::from_parts(head, body)).await
+        }
+    });
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::{
     LocalCloud,
     loopback::{Answered, Closed, Loopback, Whole},
+    tls::Tls,
 };
 
 /// An AWS call, as it was signed.
@@ -43,6 +44,8 @@ pub struct AwsCall {
     pub answered: Option<u16>,
     /// Whether the service got it, and did not refuse.
     pub applied: bool,
+    /// How long the emulator took.
+    pub took: Duration,
     protocol: Protocol,
 }
 
@@ -108,13 +111,28 @@ struct State {
 /// Stands before the emulators of one local cloud until it is dropped.
 pub struct Proxy {
     state: Arc<Mutex<State>>,
-    server: Loopback,
+    /// The part of the name of `AWS_ENDPOINT_URL_…` that each is for; the first is for all services.
+    servers: Vec<(&'static str, Loopback)>,
+    tls: Option<Tls>,
 }
+
+/// The services that have a host of their own where the way is encrypted, as they do in AWS: each then takes a connection of its own.
+const HOSTS: [&str; 9] = [
+    "",
+    "_DYNAMODB",
+    "_EC2",
+    "_IAM",
+    "_S3",
+    "_SECURITYHUB",
+    "_SNS",
+    "_SSM",
+    "_WAFV2",
+];
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
-            .field("endpoint", &self.endpoint())
+            .field("environment", &self.environment())
             .finish_non_exhaustive()
     }
 }
@@ -125,27 +143,54 @@ impl Proxy {
     /// # Errors
     /// When no port is free.
     pub fn start(cloud: &LocalCloud) -> Result<Self> {
+        Self::of(cloud, None)
+    }
+
+    /// The same over TLS, with a host for each service, as AWS has it.
+    ///
+    /// # Errors
+    /// When no port is free, or no certificate can be made.
+    pub fn start_with_tls(cloud: &LocalCloud) -> Result<Self> {
+        Self::of(cloud, Some(Tls::new()?))
+    }
+
+    fn of(cloud: &LocalCloud, tls: Option<Tls>) -> Result<Self> {
         let state = Arc::new(Mutex::new(State {
             calls: Vec::new(),
             plan: Box::new(|_| Fault::None),
         }));
-        let upstream = Upstream {
-            endpoint: cloud.endpoint().to_owned(),
-            waf_endpoint: cloud.waf_endpoint().to_owned(),
-            state: Arc::clone(&state),
-        };
-        // Made on the server's own thread: a client belongs to the runtime that drives it.
-        let client = std::sync::OnceLock::new();
-        let server = Loopback::serve(async move |request| {
-            let client = client.get_or_init(|| Client::builder(TokioExecutor::new()).build_http());
-            upstream.answer(client, request).await
-        })?;
-        Ok(Self { state, server })
+        let hosts = if tls.is_some() { HOSTS.as_slice() } else { &[""] };
+        let mut servers = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let upstream = Upstream {
+                endpoint: cloud.endpoint().to_owned(),
+                waf_endpoint: cloud.waf_endpoint().to_owned(),
+                state: Arc::clone(&state),
+            };
+            // Made on the server's own thread: a client belongs to the runtime that drives it.
+            let client = std::sync::OnceLock::new();
+            let server = Loopback::serve(tls.as_ref().map(Tls::acceptor), async move |request| {
+                let client = client.get_or_init(|| Client::builder(TokioExecutor::new()).build_http());
+                upstream.answer(client, request).await
+            })?;
+            servers.push((*host, server));
+        }
+        Ok(Self { state, servers, tls })
     }
 
-    /// What a function takes for `AWS_ENDPOINT_URL`; it is right for every service.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.server.authority())
+    /// What makes a function speak through it.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let endpoint = |(host, server): &(&str, Loopback)| {
+            let url = format!("{scheme}://{}", server.authority());
+            (format!("AWS_ENDPOINT_URL{host}"), url)
+        };
+        self.servers.iter().map(endpoint).collect()
+    }
+
+    /// The certificate of the authority that has signed for it, in PEM, where it speaks TLS.
+    pub fn authority(&self) -> Option<&str> {
+        self.tls.as_ref().map(Tls::authority)
     }
 
     /// Forgets the calls so far, and asks this about each that comes.
@@ -225,11 +270,15 @@ impl Upstream {
         };
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = Uri::try_from(format!("{base}{path}")).map_err(|_| Closed)?;
+        let begin = Instant::now();
         let answer = client.request(request.map(Full::new)).await.map_err(|_| Closed)?;
         let applied = answer.status().is_success();
-        self.note(call.index, |call| call.applied = applied);
         let (head, body) = answer.into_parts();
         let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+        self.note(call.index, |call| {
+            call.applied = applied;
+            call.took = begin.elapsed();
+        });
         Ok(Response::from_parts(head, Full::new(body)))
     }
 
@@ -264,6 +313,7 @@ impl AwsCall {
             body: request.body().clone(),
             answered: None,
             applied: false,
+            took: Duration::ZERO,
             protocol,
         }
     }

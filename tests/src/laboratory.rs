@@ -1,7 +1,11 @@
 //! Instances of the deployed functions that run here, under our eyes: with the environment and the credentials that Lambda would give them,
 //! and the proxy between them and the emulators.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result};
 use local_cloud::{Answer, FUNCTIONS, Instance, Proxy, Service, logical};
@@ -27,20 +31,28 @@ pub struct Laboratory {
 }
 
 impl Laboratory {
-    /// With the application as it is deployed.
+    /// With the application as it is deployed, in its development build.
     ///
     /// # Errors
     /// When a function does not build, or is not deployed.
     pub fn of(stack: Stack) -> Result<Self> {
         let proxy = Proxy::start(&stack.cloud)?;
+        Self::with(stack, proxy, local_cloud::function)
+    }
+
+    /// With these binaries, behind this proxy.
+    ///
+    /// # Errors
+    /// When a function has no binary, or is not deployed.
+    pub fn with(stack: Stack, proxy: Proxy, binary: impl Fn(&str) -> Result<PathBuf>) -> Result<Self> {
         let mut functions = BTreeMap::new();
         for name in FUNCTIONS {
             let output = format!("{}FunctionName", logical(name));
             let deployed = stack.deployment.outputs.get(&output).context(output)?;
             let mut environment = stack.cloud.function_environment(deployed)?;
             environment.retain(|(name, _)| !name.starts_with("AWS_ENDPOINT_URL"));
-            environment.push(("AWS_ENDPOINT_URL".to_owned(), proxy.endpoint()));
-            let binary = local_cloud::function(name)?;
+            environment.extend(proxy.environment());
+            let binary = binary(name)?;
             functions.insert(name, Function { binary, environment });
         }
         Ok(Self {
@@ -55,8 +67,17 @@ impl Laboratory {
     /// # Errors
     /// When there is no such function.
     pub fn command(&self, function: &str) -> Result<Command> {
-        let Function { binary, environment } = self.functions.get(function).context("no such function")?;
-        let mut command = Command::new(binary);
+        let binary = &self.functions.get(function).context("no such function")?.binary;
+        self.command_of(function, binary)
+    }
+
+    /// Another program in the place of this function.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn command_of(&self, function: &str, program: &Path) -> Result<Command> {
+        let environment = &self.functions.get(function).context("no such function")?.environment;
+        let mut command = Command::new(program);
         command
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)));

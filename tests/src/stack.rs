@@ -1,6 +1,9 @@
 //! A function as it is deployed, on the local cloud.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use local_cloud::{Call, CallError, Deployment, FUNCTIONS, LocalCloud, logical, workspace};
 use serde_json::{Value, json};
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 pub struct Stack {
     pub cloud: LocalCloud,
     pub deployment: Deployment,
+    name: &'static str,
     function: &'static str,
     logical: String,
 }
@@ -27,39 +31,59 @@ impl Stack {
         settings: &Value,
         parameters: &[(&str, &str)],
     ) -> Self {
-        // The other functions are deployed, too, and never run: any binary stands for theirs.
-        let binary = local_cloud::function(function).unwrap();
-        let stack = Self::of(
-            function,
-            name,
-            &FUNCTIONS.map(|name| (name, binary.as_path())),
-            parameters,
-        );
+        let stack = Self::deploy_template(function, name, &today(), parameters);
         stack.set(settings);
         stack
     }
 
+    /// From another template.
+    pub fn deploy_template(
+        function: &'static str,
+        name: &'static str,
+        template: &Path,
+        parameters: &[(&str, &str)],
+    ) -> Self {
+        let binary = local_cloud::function(function).unwrap();
+        Self::of(function, name, template, &stand_ins(&binary), parameters)
+    }
+
+    /// Deploys the stack again.
+    pub fn deploy_again(&mut self, template: &Path, parameters: &[(&str, &str)]) {
+        let binary = local_cloud::function(self.function).unwrap();
+        self.deployment = deploy(&self.cloud, self.name, template, &stand_ins(&binary), parameters);
+    }
+
     /// The whole application, in the mode `enforce`.
     pub fn deploy_all(name: &'static str) -> Self {
-        let binaries = FUNCTIONS.map(|function| (function, local_cloud::function(function).unwrap()));
+        Self::deploy_binaries(name, local_cloud::function)
+    }
+
+    /// The same with these binaries.
+    pub fn deploy_binaries(name: &'static str, binary: impl Fn(&str) -> anyhow::Result<PathBuf>) -> Self {
+        let binaries = FUNCTIONS.map(|function| (function, binary(function).unwrap()));
         let binaries: Vec<_> = binaries
             .iter()
             .map(|(name, binary)| (*name, binary.as_path()))
             .collect();
-        let stack = Self::of("block-ip", name, &binaries, &[]);
+        let stack = Self::of("block-ip", name, &today(), &binaries, &[]);
         let settings = json!({ "mode": "enforce" }).to_string();
         stack.cloud.set(&stack.deployment, &settings).unwrap();
         stack
     }
 
-    fn of(function: &'static str, name: &'static str, binaries: &[(&str, &Path)], parameters: &[(&str, &str)]) -> Self {
+    fn of(
+        function: &'static str,
+        name: &'static str,
+        template: &Path,
+        binaries: &[(&str, &Path)],
+        parameters: &[(&str, &str)],
+    ) -> Self {
         let cloud = LocalCloud::start(&|_| {}).unwrap();
-        let template = workspace().unwrap().join("template.yaml");
-        let parameters = [&[("LedgerDeletionProtection", "false")], parameters].concat();
-        let deployment = cloud.deploy(&template, name, binaries, &parameters).unwrap();
+        let deployment = deploy(&cloud, name, template, binaries, parameters);
         Self {
             cloud,
             deployment,
+            name,
             function,
             logical: logical(function),
         }
@@ -117,6 +141,27 @@ impl Stack {
         let answers = self.cloud.boto3(calls).unwrap();
         answers.into_iter().map(Result::unwrap).collect()
     }
+}
+
+/// The template as it is now.
+fn today() -> PathBuf {
+    workspace().unwrap().join("template.yaml")
+}
+
+/// The other functions are deployed, too, and never run: any binary stands for theirs.
+fn stand_ins(binary: &Path) -> [(&'static str, &Path); FUNCTIONS.len()] {
+    FUNCTIONS.map(|name| (name, binary))
+}
+
+fn deploy(
+    cloud: &LocalCloud,
+    name: &str,
+    template: &Path,
+    binaries: &[(&str, &Path)],
+    parameters: &[(&str, &str)],
+) -> Deployment {
+    let parameters = [&[("LedgerDeletionProtection", "false")], parameters].concat();
+    cloud.deploy(template, name, binaries, &parameters).unwrap()
 }
 
 /// Outcome and record of each target, from a function's answer.
