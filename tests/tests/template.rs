@@ -721,3 +721,29 @@ fn s39_nothing_in_the_ip_sets_ever_changes() {
     let samconfig = std::fs::read_to_string(common::root().join("samconfig.toml")).unwrap();
     assert!(!samconfig.lines().any(|line| line.trim_start().starts_with("tags")));
 }
+
+/// What would be lost for good is kept even if somebody deletes the stack, or CloudFormation replaces it.
+#[test]
+fn s98_what_holds_findings_records_or_blocks_outlives_its_replacement() {
+    let kinds = [
+        "AWS::DynamoDB::Table",
+        "AWS::SQS::Queue",
+        "AWS::WAFv2::IPSet",
+        "AWS::SSM::Parameter",
+    ];
+    let template = common::template();
+    let mut checked = 0;
+    for (name, resource) in template["Resources"].as_object().unwrap() {
+        if !kinds.contains(&resource["Type"].as_str().unwrap()) {
+            continue;
+        }
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name}");
+        let deletion = resource["DeletionPolicy"].as_str().unwrap_or("Delete");
+        assert!(
+            ["Retain", "RetainExceptOnCreate"].contains(&deletion),
+            "{name}: {deletion}"
+        );
+        checked += 1;
+    }
+    assert!(checked > 15, "{checked}");
+}

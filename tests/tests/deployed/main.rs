@@ -15,5 +15,6 @@ mod ec2;
 mod operating;
 mod permissions;
 mod round_trip;
+mod upgrade;
 
 use securecart_tests::{seeds, stack};
