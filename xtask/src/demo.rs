@@ -16,7 +16,7 @@ pub mod stage;
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::screen;
@@ -35,8 +35,8 @@ pub fn seed(stage: &Stage) -> Result<()> {
     revoke_permissions::seed(stage)
 }
 
-/// Runs the demo; an error says what was not as it has to be.
-pub fn run() -> Result<()> {
+/// Runs the demo; an error says what was not as it has to be. `picture`: where to draw the begin of what it printed.
+pub fn run(picture: Option<&str>) -> Result<()> {
     let begin = Instant::now();
     screen::heading("SecureCart Remediation: findings become fixes, each of them explained, recorded and undone");
     let stage = Stage::set(&settings())?;
@@ -52,5 +52,8 @@ pub fn run() -> Result<()> {
         "Everything was as it has to be, in {} s. The local cloud stops now.",
         begin.elapsed().as_secs()
     ));
+    if let Some(path) = picture {
+        std::fs::write(path, screen::picture(132, 64)).with_context(|| format!("cannot write {path}"))?;
+    }
     Ok(())
 }
