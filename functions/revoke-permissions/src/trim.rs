@@ -106,7 +106,14 @@ pub fn trim(text: &str, demand: &Demand, form: Form, full: FullAccess, own: &str
             // These are not about single statements.
             Demand::TheWhole | Demand::Unused(_) | Demand::UnusedRole => Kept::All,
         };
-        edits.note(index, kept);
+        edits.note(
+            index,
+            if statement.is_understood() {
+                kept
+            } else {
+                kept.by_hand()
+            },
+        );
     }
     if let Some((index, code, why)) = edits.stuck {
         let name = document
@@ -146,6 +153,19 @@ enum Kept {
     With(&'static str, Value),
     /// A person has to say.
     Unclear(&'static str, String),
+}
+
+impl Kept {
+    /// Of a statement that may say more than is read here, no change can be shown to grant less.
+    fn by_hand(self) -> Self {
+        match self {
+            Self::All => Self::All,
+            _ => Self::Unclear(
+                "not-understood",
+                "says more than is understood: change it by hand".to_owned(),
+            ),
+        }
+    }
 }
 
 impl Edits {
@@ -437,6 +457,28 @@ mod tests {
             trimmed(&demand, Form::Removable, &allow(&all, &json!(["*", "arn:aws:s3:::a"]))),
             Some(allow(&all, &json!(["arn:aws:s3:::a"])))
         );
+    }
+
+    #[test]
+    fn a_statement_that_is_not_understood_is_for_a_person() {
+        let more = |statement: &Value, field: &str, value: &Value| {
+            let mut statement = statement.clone();
+            statement[field] = value.clone();
+            json!([statement])
+        };
+        let (all, read) = (allow(&json!("*"), &json!("*")), allow(&json!("s3:Get*"), &json!("*")));
+        let decrypt = allow(&json!(["kms:Decrypt", "s3:Get*"]), &json!("*"));
+        for (demand, statements) in [
+            (Demand::Administration, more(&all, "Until", &json!("2030"))),
+            (Demand::FullAccess, more(&read, "NotAction", &json!("iam:*"))),
+            // Each trimming would have made the list longer.
+            (Demand::BlockedActions, more(&decrypt, "NotAction", &json!("iam:*"))),
+        ] {
+            let by_hand = Some(json!("not-understood"));
+            assert_eq!(trimmed(&demand, Form::Versioned, &statements), by_hand, "{statements}");
+        }
+        let odd = more(&read, "Until", &json!("2030"));
+        assert_eq!(trimmed(&Demand::FullAccess, Form::Versioned, &odd), None);
     }
 
     #[test]

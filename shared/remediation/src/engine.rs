@@ -319,6 +319,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let case = Case {
             word,
             messages: vec![0],
+            repeated: record.has_failed(),
             record: Some(record.clone()),
             ..Case::new(record.id, target, record.evidence, kind)
         };
@@ -383,6 +384,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
         redeliver.extend(claimed.unreadable);
+        redeliver.sort_unstable();
+        redeliver.dedup();
         summary.absorb(settled);
         (summary, redeliver)
     }
@@ -504,6 +507,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             word: word.clone(),
                             refused: refused.clone(),
                             answered: finding.answered,
+                            repeated: failure.is_some(),
                             outcome: failure.clone().map(Outcome::Failed),
                             ..Case::new(id.clone(), target.clone(), evidence.clone(), kind)
                         };
@@ -663,6 +667,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if let Err(failure) = self.recall(&mut groups).await {
             for case in groups.values_mut().flatten() {
                 case.outcome = Some(Outcome::Failed(failure.clone()));
+                case.repeated = true;
             }
         }
         let settling = groups.into_iter().map(|(scope, mut cases)| {

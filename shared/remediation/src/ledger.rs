@@ -139,6 +139,14 @@ pub struct Record {
     pub updated_at: Timestamp,
 }
 
+impl Record {
+    /// Whether it ended in a failure.
+    #[must_use]
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.status, Status::Settled(Outcome::Failed(_)))
+    }
+}
+
 /// How firmly a standing change is held.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {

@@ -30,7 +30,7 @@ pub struct Report {
     /// Whether people are to be told of it: nobody has been yet.
     #[serde(skip)]
     pub notice: bool,
-    /// Whether it has failed before, and nothing else has come of it since.
+    /// Whether it has failed before and nothing else has come of it since, or the ledger will not know that it has.
     #[serde(skip)]
     pub repeated: bool,
     /// The change, or the plan.

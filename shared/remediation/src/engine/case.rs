@@ -35,7 +35,7 @@ pub(super) struct Case<R: Remediation> {
     pub(super) over_budget: bool,
     /// People are to be told: nobody has been yet.
     pub(super) notice: bool,
-    /// It has failed before, and does again.
+    /// If it fails, then not for the first time, or nobody will know that it was the first.
     pub(super) repeated: bool,
     /// A guardrail's answer.
     pub(super) refused: Option<Reason>,
@@ -106,6 +106,7 @@ impl<R: Remediation> Case<R> {
             self.replayed = true;
         }
         self.notice |= record.untold && self.comes_again(&record);
+        self.repeated |= record.has_failed();
         self.record = Some(record);
     }
 
@@ -213,6 +214,7 @@ impl<R: Remediation> Case<R> {
     }
 
     pub(super) fn into_report(self, scope: &str) -> Option<Report> {
+        let outcome = self.outcome?;
         Some(Report {
             record: self.id,
             scope: scope.to_owned(),
@@ -220,9 +222,10 @@ impl<R: Remediation> Case<R> {
             evidence: self.evidence,
             channels: self.channels,
             notice: self.notice,
-            repeated: self.repeated,
+            // Whoever gave their word for it is answered.
+            repeated: self.repeated && self.word.is_none() && outcome.needs_redelivery(),
             image: self.record.and_then(|record| record.image),
-            outcome: self.outcome?,
+            outcome,
         })
     }
 }

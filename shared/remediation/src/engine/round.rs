@@ -734,8 +734,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             })
             .collect();
         for case in cases.iter_mut().filter(|case| case.is_open()) {
-            let before = case.record.as_ref().map(|record| &record.status);
-            case.repeated = matches!(before, Some(Status::Settled(Outcome::Failed(_))));
             case.outcome = Some(outcome.clone());
         }
         let key = self.key(&name);
@@ -744,6 +742,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             && let Err(failure) = self.write(key, &entries).await
         {
             tracing::error!(scope = %scope, failure = %failure, "failure not recorded");
+            for case in cases {
+                case.repeated = true;
+            }
         }
     }
 

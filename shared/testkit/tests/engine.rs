@@ -1,0 +1,1306 @@
+//! The engine with a remediation that puts out lamps: what it does in which order, what it writes down and whom it tells.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture},
+};
+use remediation::{
+    Approved, Ask, Claim, Pace, Receipt, Remediation, Resolution, View,
+    clock::{Clock, Deadline, Timestamp},
+    engine::{BatchSummary, Engine, Policy, SECONDS_TO_FIX, Summary, Switch},
+    failure::Failure,
+    finding::{Channel, Detail, Finding, FindingError},
+    ids::RecordId,
+    intake::{self, Invocation},
+    ledger::{Image, Ledger, MemoryLedger, Phase, Record, ScopeKey, Standing, Status},
+    outcome::{Outcome, Reason},
+    plan::{Decision, Plan, Step, Upkeep},
+    report::{Gauges, Report, Reporter, Untold},
+    settings::{Document, Section},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use testkit::{Fault, Faults, FaultyLedger, Recorder, TokioClock, events};
+
+const ACCOUNT: &str = "111122223333";
+const HOLD: TimeDelta = TimeDelta::hours(24);
+
+/// The lamps, and what goes wrong with them.
+#[derive(Debug, Default)]
+struct House {
+    lamps: Mutex<Lamps>,
+    names: Faults,
+    looks: Faults,
+    writes: Faults,
+}
+
+#[derive(Debug, Default)]
+struct Lamps {
+    seen: Seen,
+    /// What is written is not seen.
+    jammed: bool,
+    /// Nobody lives there any more.
+    closed: bool,
+    written: Vec<BTreeMap<String, bool>>,
+    looked_for: Vec<Vec<String>>,
+    renamed: BTreeMap<String, Vec<String>>,
+    pace: Option<Pace>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    lit: BTreeSet<String>,
+    colour: String,
+    /// The brief ones are over.
+    is_dawn: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Darken(Arc<House>);
+
+impl Darken {
+    fn lamps<T>(&self, with: impl FnOnce(&mut Lamps) -> T) -> T {
+        with(&mut self.0.lamps.lock().unwrap())
+    }
+}
+
+async fn fails(faults: &Faults, operation: &str) -> (Fault, Option<Failure>) {
+    tokio::task::yield_now().await;
+    let fault = faults.next();
+    (fault, fault.failure(operation))
+}
+
+impl Remediation for Darken {
+    const NAME: &'static str = "darken";
+    const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+    type Target = String;
+    type Scope = String;
+    type State = Seen;
+    /// The colour that it had.
+    type Change = String;
+    type Write = BTreeMap<String, bool>;
+
+    fn claim(&self, finding: &Finding) -> Claim<String> {
+        let Detail::Compliance(compliance) = &finding.detail else {
+            return Claim::Declined(Reason::new("other", "no lamp"));
+        };
+        let lamps: Vec<_> = compliance.resources.iter().map(|lamp| lamp.id.clone()).collect();
+        if lamps.iter().any(|lamp| lamp == "torn") {
+            return Claim::Unreadable(FindingError::Missing("its lamp".to_owned()));
+        }
+        match compliance.is_no_violation("lamps") {
+            Some(reason) => Claim::Declined(reason),
+            None => Claim::Targets(lamps),
+        }
+    }
+
+    fn answers(&self, finding: &Finding) -> bool {
+        finding.evidence.kind != "S3.5"
+    }
+
+    async fn resolve(&self, lamp: String) -> Result<Resolution<String>, Failure> {
+        if let (_, Some(failure)) = fails(&self.0.names, "house:Name").await {
+            return Err(failure);
+        }
+        if lamp.starts_with("gone") {
+            return Ok(Resolution::Declined(Reason::new("gone", "there is no such lamp")));
+        }
+        let names = self.lamps(|lamps| lamps.renamed.get(&lamp).cloned());
+        Ok(Resolution::Targets(names.unwrap_or_else(|| vec![lamp])))
+    }
+
+    fn guard(&self, lamp: &String) -> Option<Reason> {
+        lamp.starts_with("guarded")
+            .then(|| Reason::new("protected", "an emergency lamp"))
+    }
+
+    fn resources(&self, lamp: &String) -> Vec<String> {
+        vec![format!("lamp/{lamp}")]
+    }
+
+    fn scopes(&self, lamp: &String) -> Vec<String> {
+        if self.lamps(|lamps| lamps.closed) {
+            return Vec::new();
+        }
+        let room = if lamp.starts_with("attic") { "attic" } else { "hall" };
+        vec![room.to_owned()]
+    }
+
+    fn all_scopes(&self) -> Vec<String> {
+        vec!["hall".to_owned()]
+    }
+
+    fn pace(&self, _: &String, _: &BTreeMap<String, bool>) -> Option<Pace> {
+        self.lamps(|lamps| lamps.pace.clone())
+    }
+
+    async fn observe(&self, _: &String, lamps: &[&String]) -> Result<Seen, Failure> {
+        let names = lamps.iter().map(|lamp| (*lamp).clone()).collect();
+        self.lamps(|lamps| lamps.looked_for.push(names));
+        match fails(&self.0.looks, "house:Look").await {
+            (Fault::Late, _) => {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                Ok(self.lamps(|lamps| lamps.seen.clone()))
+            }
+            (_, Some(failure)) => Err(failure),
+            (_, None) => Ok(self.lamps(|lamps| lamps.seen.clone())),
+        }
+    }
+
+    fn decide(&self, view: &View<'_, Self>) -> Plan<String, BTreeMap<String, bool>> {
+        let mut write = BTreeMap::new();
+        let mut decisions = Vec::new();
+        for request in view.requests {
+            let lamp = request.target;
+            let row = view.standing.iter().find(|row| row.target == *lamp);
+            let is_lit = view.state.lit.contains(lamp);
+            let is_releasing = row.is_some_and(|row| matches!(row.phase, Phase::Releasing(_)));
+            let is_held = row.is_some_and(|row| row.phase.held_until(view.now, HOLD).is_some());
+            decisions.push(match (request.ask, row) {
+                (Ask::Undo, Some(_)) if lamp.starts_with("broken") => Decision::escalate("broken", "it does not light"),
+                (Ask::Undo, Some(_)) if lamp.starts_with("taken") => Decision::decline("taken", "somebody has it"),
+                (Ask::Undo, Some(_)) if is_lit && is_releasing => Decision::in_place("lit", "it is lit again"),
+                (Ask::Undo, Some(row)) if is_releasing || !is_held => {
+                    write.insert(lamp.clone(), true);
+                    Decision::Act(Step::Revert(row.change.clone()), Reason::new("light", "it comes back"))
+                }
+                (Ask::Undo, _) => Decision::InPlace(Reason::undone_before()),
+                (Ask::Remediate(_), _) if is_held => Decision::decline(Reason::UNDONE, "somebody wants it"),
+                (Ask::Remediate(_), _) if lamp.starts_with("odd") => Decision::escalate("odd", "look at it"),
+                (Ask::Remediate(_), _) if lamp.starts_with("left") => Decision::decline("left", "by rule"),
+                (Ask::Remediate(_), _) if !is_lit => Decision::in_place("out", "it is out"),
+                (Ask::Remediate(evidence), _) => {
+                    if !lamp.starts_with("idle") {
+                        write.insert(lamp.clone(), false);
+                    }
+                    assert!(evidence.is_sorted_by_key(|evidence| evidence.observed_at));
+                    let reason = Reason::new("put-out", format!("{} ask for it", evidence.len()));
+                    Decision::Act(Step::Make(view.state.colour.clone()), reason)
+                }
+            });
+        }
+        let mut upkeep = Vec::new();
+        for row in view.standing {
+            let lamp = &row.target;
+            if view.requests.iter().any(|request| request.target == lamp) {
+                continue;
+            }
+            let is_lit = view.state.lit.contains(lamp);
+            let is_over = view.state.is_dawn && lamp.starts_with("brief");
+            let step = match row.phase {
+                Phase::Held(_) => continue,
+                Phase::Active if !is_over && is_lit => Step::Make(row.change.clone()),
+                Phase::Active if !is_over => continue,
+                Phase::Active | Phase::Releasing(_) => Step::Revert(row.change.clone()),
+            };
+            let in_place = is_lit == matches!(step, Step::Revert(_));
+            if !in_place {
+                write.insert(lamp.clone(), !is_lit);
+            }
+            upkeep.push(Upkeep {
+                target: lamp.clone(),
+                step,
+                reason: Reason::new("dawn", "its time is over"),
+                in_place,
+            });
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few lamps")]
+        let lit = view.state.lit.len() as f64;
+        Plan {
+            decisions,
+            upkeep,
+            write: (!write.is_empty()).then_some(write),
+            gauges: vec![("Lit", lit)],
+        }
+    }
+
+    fn oversteps(&self, change: &String) -> Option<Reason> {
+        (change == "ultraviolet").then(|| Reason::new("unproven", "nobody can see that"))
+    }
+
+    async fn apply(&self, _: &String, write: &Approved<BTreeMap<String, bool>>) -> Result<Receipt, Failure> {
+        let (fault, failure) = fails(&self.0.writes, "house:Switch").await;
+        if let (Some(failure), false) = (&failure, fault == Fault::After) {
+            return Err(failure.clone());
+        }
+        let request = self.lamps(|lamps| {
+            lamps.written.push(write.write().clone());
+            for (lamp, is_lit) in write.write().iter().filter(|_| !lamps.jammed) {
+                if *is_lit {
+                    lamps.seen.lit.insert(lamp.clone());
+                } else {
+                    lamps.seen.lit.remove(lamp);
+                }
+            }
+            format!("r{}", lamps.written.len())
+        });
+        failure.map_or_else(
+            || {
+                Ok(Receipt {
+                    request_id: Some(request),
+                })
+            },
+            Err,
+        )
+    }
+
+    fn image(&self, room: &String, colour: &String) -> Image {
+        Image {
+            before: json!(colour),
+            after: json!("out"),
+            inverse: json!(room),
+        }
+    }
+
+    fn hold_after_undo(&self, colour: &String, now: Timestamp) -> Option<Timestamp> {
+        (colour != "white").then(|| now + HOLD)
+    }
+}
+
+/// Remembers the measures as well.
+#[derive(Debug, Clone, Default)]
+struct Told(Recorder, Arc<Mutex<Vec<(&'static str, f64)>>>);
+
+impl Reporter for Told {
+    async fn report(&self, name: &'static str, reports: &[Report], gauges: &Gauges, within: Duration) -> Untold {
+        self.1.lock().unwrap().extend(&gauges.0);
+        self.0.report(name, reports, gauges, within).await
+    }
+}
+
+/// Allows so many writes.
+#[derive(Debug, Clone)]
+struct Allowance(Arc<AtomicUsize>);
+
+impl Switch for Allowance {
+    fn allows_writes(&self) -> BoxFuture<'_, Result<bool, Failure>> {
+        let left = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        async move { Ok(left.is_ok()) }.boxed()
+    }
+}
+
+/// No settings of its own.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+struct Nothing {}
+
+impl Section for Nothing {}
+
+type Instance = Engine<Darken, FaultyLedger<Arc<MemoryLedger>>, Told, TokioClock>;
+
+struct World {
+    house: Darken,
+    ledger: Arc<MemoryLedger>,
+    clock: TokioClock,
+    told: Told,
+    allowance: Allowance,
+}
+
+impl World {
+    /// With these lamps lit, all of them white.
+    fn lit<const N: usize>(lamps: [&str; N]) -> Self {
+        let house = Darken::default();
+        house.lamps(|all| {
+            all.seen.lit = lamps.into_iter().map(str::to_owned).collect();
+            "white".clone_into(&mut all.seen.colour);
+        });
+        Self {
+            house,
+            ledger: Arc::default(),
+            clock: TokioClock::starting_at(SEEN.parse().unwrap()),
+            told: Told::default(),
+            allowance: Allowance(Arc::new(AtomicUsize::new(usize::MAX))),
+        }
+    }
+
+    fn engine(&self) -> Instance {
+        self.engine_with(&json!({}), Faults::default())
+    }
+
+    /// With these settings beside the mode `enforce`.
+    fn engine_with(&self, settings: &Value, faults: Faults) -> Instance {
+        let mut document = json!({ "mode": "enforce" });
+        let own = settings.as_object().cloned().unwrap_or_default();
+        document.as_object_mut().unwrap().extend(own);
+        let document = Document::parse(&document.to_string()).unwrap();
+        Engine {
+            remediation: self.house.clone(),
+            ledger: FaultyLedger::new(Arc::clone(&self.ledger), faults),
+            reporter: self.told.clone(),
+            clock: self.clock,
+            policy: Policy::read::<Nothing>(&document, "block-ip").unwrap().0,
+            switch: Arc::new(self.allowance.clone()),
+            actor: testkit::role(ACCOUNT),
+        }
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_secs(60), self.clock.now())
+    }
+
+    /// What comes of one event.
+    async fn deliver(&self, engine: &Instance, event: &Value) -> Vec<String> {
+        told(&testkit::deliver(engine, self.deadline(), event).await)
+    }
+
+    /// Messages of a queue, each with the number of the delivery.
+    async fn batch(&self, engine: &Instance, messages: &[(&str, u32, &Value)]) -> BatchSummary {
+        let records = messages.iter().map(|(id, times, event)| {
+            json!({ "messageId": id, "body": event.to_string(), "attributes": { "ApproximateReceiveCount": times.to_string() } })
+        });
+        let records: Vec<_> = records.collect();
+        match intake::read(&json!({ "Records": records }).to_string()) {
+            Ok(Invocation::Batch(messages)) => engine.batch(messages, self.deadline()).await,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn undo(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+        let summary = engine.undo(&self.record(lamp).id, "ann", self.deadline()).await;
+        summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
+    }
+
+    async fn approve(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+        let summary = engine.approve(&self.record(lamp).id, "ben", self.deadline()).await;
+        summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
+    }
+
+    /// The last record of a lamp.
+    fn record(&self, lamp: &str) -> Record {
+        let records = self.ledger.records().into_iter();
+        let of = records.filter(|record| record.target == json!(lamp));
+        of.max_by_key(|record| record.evidence.version.clone()).unwrap()
+    }
+
+    async fn standing(&self, lamp: &str) -> Option<Standing<String>> {
+        let key = ScopeKey {
+            account: ACCOUNT,
+            remediation: Darken::NAME,
+            scope: "hall",
+        };
+        let rows = self.ledger.standing::<String>(key).await.unwrap();
+        rows.into_iter().find(|row| row.target == lamp)
+    }
+
+    fn written(&self) -> Vec<BTreeMap<String, bool>> {
+        self.house.lamps(|lamps| lamps.written.clone())
+    }
+
+    fn gauge(&self, name: &str) -> Vec<f64> {
+        let gauges = self.told.1.lock().unwrap();
+        gauges
+            .iter()
+            .filter(|(known, _)| *known == name)
+            .map(|(_, value)| *value)
+            .collect()
+    }
+}
+
+const SEEN: &str = "2026-11-20T09:12:00Z";
+
+/// A rule of Config: there is nobody to answer to.
+fn config(lamp: &str) -> Value {
+    config_at(lamp, SEEN)
+}
+
+fn config_at(lamp: &str, seen: &str) -> Value {
+    events::config("lamps", ("AWS::House::Lamp", lamp), seen)
+}
+
+/// A control of Security Hub.
+fn control(name: &str, lamp: &str) -> Value {
+    events::control(name, lamp, ("AwsHouseLamp", lamp), SEEN)
+}
+
+fn told(summary: &Summary) -> Vec<String> {
+    let mut told = testkit::told(summary, |report, code| {
+        format!("{} {} {code}", report.target, report.outcome.name())
+    });
+    told.sort();
+    told
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_found_is_announced_made_read_back_and_told() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    tokio::time::advance(Duration::from_secs(90)).await;
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.written(), [BTreeMap::from([("a".to_owned(), false)])]);
+    let record = world.record("a");
+    assert_eq!(record.requests, ["r1"]);
+    assert_eq!(record.change, Some(json!("white")));
+    assert_eq!(record.actor, testkit::role(ACCOUNT).to_string());
+    assert_eq!((record.account.as_str(), record.scope.as_str()), (ACCOUNT, "hall"));
+    assert!(record.noticed && !record.untold && !record.unanswered);
+    let standing = world.standing("a").await.unwrap();
+    assert_eq!((standing.phase, standing.record), (Phase::Active, record.id));
+    assert_eq!(world.told.0.notices(), ["Remediated a"]);
+    assert_eq!(world.gauge(SECONDS_TO_FIX), [90.0]);
+    assert_eq!(world.gauge("Lit"), [1.0]);
+
+    let writes = world.ledger.writes();
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    assert_eq!(
+        (world.ledger.writes(), world.told.0.reports().len()),
+        (writes, 1),
+        "it is no news"
+    );
+    assert_eq!(world.written().len(), 1);
+    assert_eq!(world.gauge(SECONDS_TO_FIX).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_as_it_should_be_is_recorded_without_a_change() {
+    let world = World::lit([]);
+    let engine = world.engine();
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a AlreadyInPlace out"]);
+    assert_eq!(world.deliver(&engine, &config("left")).await, ["left Declined left"]);
+    assert_eq!(world.deliver(&engine, &config("odd")).await, ["odd Escalated odd"]);
+    assert!(world.written().is_empty());
+    let records = world.ledger.records();
+    assert!(
+        records
+            .iter()
+            .all(|record| record.change.is_none() && record.requests.is_empty())
+    );
+    assert_eq!(records.len(), 3);
+    assert_eq!(world.told.0.notices(), ["Escalated odd"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn findings_about_one_lamp_are_one_request_and_the_oldest_comes_first() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine();
+    let (later, other) = (config_at("a", "2026-11-20T09:11:00Z"), config("b"));
+    let earlier = config_at("a", "2026-11-20T09:10:00Z");
+    let batch = [("1", 1, &later), ("2", 1, &earlier), ("3", 1, &other), ("4", 1, &other)];
+    let done = world.batch(&engine, &batch).await;
+    assert_eq!(done.redeliver, [""; 0]);
+    assert_eq!(done.summary.outcomes.len(), 3, "the same matter twice is one");
+    assert_eq!(world.written().len(), 1);
+    assert_eq!(world.ledger.records().len(), 3);
+    let standing = world.standing("a").await.unwrap();
+    let of = |seen: &str| {
+        let records = world.ledger.records().into_iter();
+        let of = |record: &Record| record.target == json!("a") && record.evidence.version.as_str().contains(seen);
+        records.filter(|record| of(record)).count()
+    };
+    assert_eq!((of("09:10"), of("09:11")), (1, 1), "{standing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_found_out_by_looking() {
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::After]);
+    let engine = world.engine();
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_fails_comes_again_and_is_then_made() {
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Denied]);
+    let engine = world.engine();
+    let event = config("a");
+    let done = world.batch(&engine, &[("m", 1, &event)]).await;
+    assert_eq!(done.redeliver, ["m"]);
+    assert_eq!(told(&done.summary), ["a Failed denied"]);
+    assert_eq!(done.summary.unsettled.len(), 1);
+    assert!(done.summary.needs_redelivery());
+    let record = world.record("a");
+    assert_eq!(record.change, Some(json!("white")), "it may have been made");
+    assert!(matches!(record.status, Status::Settled(Outcome::Failed(_))));
+    assert_eq!(world.told.0.notices(), [""; 0]);
+
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(
+        (done.redeliver.len(), told(&done.summary)),
+        (0, vec!["a Remediated out".to_owned()])
+    );
+    assert!(!done.summary.needs_redelivery());
+}
+
+/// What is said to Security Hub comes back as an event, which would go round for ever.
+#[tokio::test(start_paused = true)]
+async fn only_the_first_failure_is_one_to_answer_with() {
+    let is_repeated = |world: &World| -> Vec<_> {
+        let reports = world.told.0.reports();
+        reports.iter().map(|report| report.repeated).collect()
+    };
+    let event = control("S3.17", "a");
+    // Each place where it may fail: of what the ledger does not know it is not certain that it was the first time.
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    for _ in 0..3 {
+        world.house.0.writes.plan([Fault::Denied]);
+        assert_eq!(world.deliver(&engine, &event).await, ["a Failed denied"]);
+    }
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(
+        world.deliver(&engine, &chosen("Remediate", "a")).await,
+        ["a Failed denied"]
+    );
+    assert_eq!(world.deliver(&engine, &event).await, ["a Remediated out"]);
+    assert_eq!(is_repeated(&world), [false, true, true, false, false]);
+
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    for _ in 0..2 {
+        world.house.0.looks.plan([Fault::Denied]);
+        world.deliver(&engine, &event).await;
+    }
+    assert_eq!(is_repeated(&world), [false, true]);
+
+    let world = World::lit(["a"]);
+    world.house.0.names.plan([Fault::Denied]);
+    world.deliver(&world.engine(), &event).await;
+    assert_eq!(is_repeated(&world), [true]);
+
+    let world = World::lit(["a"]);
+    let faults = Faults::new([Fault::Denied; 100]);
+    world.deliver(&world.engine_with(&json!({}), faults), &event).await;
+    assert_eq!(is_repeated(&world), [true]);
+
+    let world = World::lit(["a"]);
+    world.house.0.looks.plan([Fault::Denied]);
+    // What was found, what was begun, what stands; then the failure.
+    let faults = Faults::new([Fault::None, Fault::None, Fault::None, Fault::Denied]);
+    world.deliver(&world.engine_with(&json!({}), faults), &event).await;
+    assert_eq!(is_repeated(&world), [true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_is_tried_again_until_the_deadline() {
+    let world = World::lit(["a"]);
+    world.house.0.looks.plan([Fault::Throttled, Fault::Before]);
+    let engine = world.engine();
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.gauge("Throttles"), [1.0]);
+
+    let world = World::lit(["a"]);
+    world.house.0.looks.plan([Fault::Throttled; 1_000]);
+    let (engine, begun) = (world.engine(), world.clock.now());
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Failed throttled"]);
+    let took = (world.clock.now() - begun).num_seconds();
+    assert!((55..=60).contains(&took), "{took}");
+    let looks = world.house.lamps(|lamps| lamps.looked_for.len());
+    assert!((10..30).contains(&looks), "the pauses grow: {looks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_hangs_ends_with_the_deadline() {
+    let world = World::lit(["a"]);
+    world.house.0.looks.plan([Fault::Late; 1_000]);
+    let engine = world.engine();
+    let event = config("a");
+    let Ok(Invocation::Event(intake)) = intake::read(&event.to_string()) else {
+        panic!("{event}")
+    };
+    let deadline = Deadline::after(Duration::from_secs(2), world.clock.now());
+    let summary = engine.event(intake, deadline).await;
+    assert_eq!(
+        summary.outcomes[0].outcome.why(),
+        "engine: OutOfTime: the invocation's deadline came before the work was done (transient)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_not_seen_is_repeated_slowly_and_never_called_done() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| lamps.jammed = true);
+    let engine = world.engine();
+    let begun = world.clock.now();
+    let summary = testkit::deliver(&engine, world.deadline(), &config("a")).await;
+    let why = summary.outcomes[0].outcome.why();
+    assert!(why.contains("NotVerified: written 8 times and not read back"), "{why}");
+    assert_eq!(world.written().len(), 8);
+    let took = (world.clock.now() - begun).num_seconds();
+    assert!((8 * 5..8 * 7).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_leads_nowhere_is_a_failure() {
+    let world = World::lit(["idle"]);
+    let engine = world.engine();
+    let summary = testkit::deliver(&engine, world.deadline(), &config("idle")).await;
+    let why = summary.outcomes[0].outcome.why();
+    assert!(why.contains("NoProgress"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_says_what_it_would_do_and_leaves_everything() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    assert_eq!(
+        world.deliver(&engine, &control("S3.17", "a")).await,
+        ["a WouldRemediate put-out"]
+    );
+    assert!(world.written().is_empty() && world.standing("a").await.is_none());
+    let record = world.record("a");
+    assert_eq!(
+        (record.change, record.image.unwrap().before),
+        (Some(json!("white")), json!("white"))
+    );
+    assert!(!record.untold && !record.unanswered && !record.noticed);
+    assert_eq!(world.undo(&engine, "a").await, Err("Refused".to_owned()));
+
+    let enforcing = world.engine();
+    assert_eq!(
+        world.deliver(&enforcing, &control("S3.17", "a")).await,
+        ["a Remediated out"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_waits_for_a_word_and_is_carried_out_as_it_was_shown() {
+    let world = World::lit(["a", "b", "c"]);
+    let engine = world.engine_with(&json!({ "mode": "approve", "approvalHours": 2 }), Faults::default());
+    for lamp in ["a", "b", "c"] {
+        let waits = [format!("{lamp} AwaitingApproval put-out")];
+        assert_eq!(world.deliver(&engine, &config(lamp)).await, waits);
+    }
+    assert_eq!(world.told.0.notices().len(), 3);
+    assert!(world.written().is_empty());
+    assert_eq!(world.approve(&engine, "a").await.unwrap(), ["a Remediated out"]);
+    let word = world.record("a").approved.unwrap();
+    assert_eq!((word.by.as_str(), word.at), ("ben", world.clock.now()));
+    assert_eq!(
+        world.approve(&engine, "a").await,
+        Err("Refused".to_owned()),
+        "it waits no more"
+    );
+
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    assert_eq!(
+        world.approve(&engine, "b").await.unwrap(),
+        ["b AwaitingApproval stale-plan"]
+    );
+    assert!(world.record("b").approved.is_none());
+    assert_eq!(
+        world.approve(&engine, "b").await.unwrap(),
+        ["b Remediated out"],
+        "the plan that was shown last"
+    );
+
+    tokio::time::advance(Duration::from_secs(2 * 3600)).await;
+    assert_eq!(
+        world.approve(&engine, "c").await,
+        Err("Refused".to_owned()),
+        "it has expired"
+    );
+    assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_meant_is_looked_up_again_before_a_plan_is_carried_out() {
+    let world = World::lit(["a", "gone", "guarded"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    world.deliver(&engine, &config("a")).await;
+    world
+        .house
+        .lamps(|lamps| lamps.renamed.insert("a".to_owned(), vec!["b".to_owned()]));
+    assert_eq!(
+        world.approve(&engine, "a").await.unwrap(),
+        ["a Declined another-target"]
+    );
+    world.house.lamps(|lamps| {
+        lamps
+            .renamed
+            .insert("a".to_owned(), vec!["b".to_owned(), "a".to_owned()])
+    });
+    world.deliver(&engine, &config_at("a", "2026-11-20T09:13:00Z")).await;
+    world.house.0.names.plan([Fault::Denied]);
+    assert_eq!(
+        world.approve(&engine, "a").await,
+        Err("AccessDeniedException".to_owned())
+    );
+    assert_eq!(world.approve(&engine, "a").await.unwrap(), ["a Remediated out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_budget_plans_wait_and_people_are_told_once() {
+    let world = World::lit(["a", "b", "c", "d"]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    let events = ["a", "b", "c"].map(config);
+    let messages: Vec<_> = ["1", "2", "3"]
+        .into_iter()
+        .zip(&events)
+        .map(|(id, event)| (id, 1, event))
+        .collect();
+    let done = world.batch(&engine, &messages).await;
+    assert_eq!(
+        told(&done.summary),
+        [
+            "a Remediated out",
+            "b AwaitingApproval budget",
+            "c AwaitingApproval budget"
+        ]
+    );
+    let notices = world.told.0.notices();
+    assert_eq!(
+        notices
+            .iter()
+            .filter(|notice| notice.starts_with("AwaitingApproval"))
+            .count(),
+        1,
+        "{notices:?}"
+    );
+    assert_eq!(
+        world.approve(&engine, "b").await.unwrap(),
+        ["b Remediated out"],
+        "a word is not counted"
+    );
+    let notices = world.told.0.notices().len();
+    assert_eq!(
+        world.deliver(&engine, &config("d")).await,
+        ["d AwaitingApproval budget"]
+    );
+    assert_eq!(world.told.0.notices().len(), notices, "once an hour");
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(world.deliver(&engine, &config("d")).await, ["d Remediated out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_everything_is_stopped_everything_waits() {
+    let world = World::lit(["a", "b", "c"]);
+    let (engine, stopped) = (
+        world.engine(),
+        world.engine_with(&json!({ "stop": true }), Faults::default()),
+    );
+    world.deliver(&engine, &config("a")).await;
+    world.house.0.writes.plan([Fault::Denied]);
+    world.deliver(&engine, &config("b")).await;
+    let written = world.written().len();
+
+    // A function that may not write has nothing to wait for an approval with.
+    assert_eq!(
+        world.deliver(&stopped, &config("c")).await,
+        ["c AwaitingApproval stopped"]
+    );
+    assert_eq!(
+        world.deliver(&stopped, &config("b")).await,
+        ["b Failed permanent"],
+        "it may be half made"
+    );
+    assert_eq!(world.undo(&stopped, "a").await, Err("Stopped".to_owned()));
+    assert_eq!(world.approve(&stopped, "c").await, Err("Stopped".to_owned()));
+    assert_eq!(
+        world.deliver(&stopped, &chosen("Undo remediation", "a")).await,
+        ["declined stopped"]
+    );
+    assert_eq!(world.written().len(), written);
+
+    let world = World::lit(["a"]);
+    world.allowance.0.store(0, Ordering::SeqCst);
+    let summary = testkit::deliver(&world.engine(), world.deadline(), &config("a")).await;
+    let why = summary.outcomes[0].outcome.why();
+    assert!(why.contains("Stopped: the settings have come to forbid it"), "{why}");
+    assert!(world.written().is_empty());
+}
+
+/// A control on which somebody chose a custom action.
+fn chosen(action: &str, lamp: &str) -> Value {
+    let mut event = control("S3.17", lamp);
+    event["detail-type"] = json!("Security Hub Findings - Custom Action");
+    event["detail"]["actionName"] = json!(action);
+    event
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_custom_action_is_a_word() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    assert_eq!(
+        world.deliver(&engine, &chosen("Something", "a")).await,
+        ["declined other-action"]
+    );
+    assert_eq!(
+        world.deliver(&engine, &chosen("Undo remediation", "a")).await,
+        ["declined nothing-to-undo"]
+    );
+    assert_eq!(
+        world.deliver(&engine, &chosen("Remediate", "a")).await,
+        ["a Remediated out"]
+    );
+    assert!(world.record("a").approved.unwrap().by.contains("Remediate"));
+    assert_eq!(
+        world.deliver(&engine, &chosen("Undo remediation", "a")).await,
+        ["a Undone lit"]
+    );
+    assert!(world.record("a").reverted.unwrap().by.contains("Undo"));
+    assert_eq!(
+        world.deliver(&engine, &chosen("Undo remediation", "a")).await,
+        ["declined nothing-to-undo"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_restores_holds_and_is_done_once() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.deliver(&engine, &config("a")).await;
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    let record = world.record("a");
+    assert_eq!(
+        (record.reverted.unwrap().by.as_str(), record.requests),
+        ("ann", vec!["r1".to_owned(), "r2".to_owned()])
+    );
+    assert_eq!(
+        world.standing("a").await.unwrap().phase,
+        Phase::Held(world.clock.now() + HOLD)
+    );
+    assert_eq!(world.undo(&engine, "a").await, Err("Refused".to_owned()));
+    assert_eq!(
+        world.deliver(&engine, &config("a")).await,
+        ["a Undone lit"],
+        "of this version"
+    );
+    let later = config_at("a", "2026-11-20T10:00:00Z");
+    assert_eq!(world.deliver(&engine, &later).await, ["a Declined undone"]);
+    tokio::time::advance(Duration::from_secs(24 * 3600)).await;
+    let newer = config_at("a", "2026-11-21T10:00:00Z");
+    assert_eq!(world.deliver(&engine, &newer).await, ["a Remediated out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_held_may_come_again_at_once() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.deliver(&engine, &config("a")).await;
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    assert!(world.standing("a").await.is_none());
+    let later = config_at("a", "2026-11-20T10:00:00Z");
+    assert_eq!(world.deliver(&engine, &later).await, ["a Remediated out"]);
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_must_not_be_made_leaves_the_record_as_it_is() {
+    let world = World::lit(["broken", "taken"]);
+    let engine = world.engine();
+    for (lamp, expected) in [("broken", "broken Escalated broken"), ("taken", "taken Declined taken")] {
+        world.deliver(&engine, &config(lamp)).await;
+        let before = world.record(lamp);
+        assert_eq!(world.undo(&engine, lamp).await.unwrap(), [expected]);
+        assert_eq!(world.record(lamp), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_about_no_record_of_this_function_is_refused() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.deliver(&engine, &config("a")).await;
+    let refused = |summary: Result<Summary, Failure>| summary.unwrap_err().to_string();
+    let none = RecordId::parse("darken-0123456789abcdef01234567").unwrap();
+    assert!(refused(engine.undo(&none, "ann", world.deadline()).await).contains("NoSuchRecord"));
+    let abroad = Engine {
+        actor: testkit::role("444455556666"),
+        ..world.engine()
+    };
+    let of = world.record("a").id;
+    assert!(refused(abroad.undo(&of, "ann", world.deadline()).await).contains("OtherAccount"));
+    world.house.lamps(|lamps| lamps.closed = true);
+    assert!(refused(engine.undo(&of, "ann", world.deadline()).await).contains("NoSuchScope"));
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_ends_what_is_over_and_puts_back_what_is_missing() {
+    let world = World::lit(["a", "brief"]);
+    let engine = world.engine();
+    world.deliver(&engine, &config("a")).await;
+    world.deliver(&engine, &config("brief")).await;
+    let quiet = world.ledger.writes();
+    assert_eq!(engine.sweep(world.deadline()).await, Summary::default());
+    assert_eq!(
+        (world.ledger.writes(), world.written().len()),
+        (quiet, 2),
+        "nothing is due"
+    );
+
+    world.house.lamps(|lamps| {
+        lamps.seen.is_dawn = true;
+        lamps.seen.lit.insert("a".to_owned());
+    });
+    assert_eq!(engine.sweep(world.deadline()).await, Summary::default());
+    let lit = world.house.lamps(|lamps| lamps.seen.lit.clone());
+    assert_eq!(lit, BTreeSet::from(["brief".to_owned()]));
+    assert!(world.standing("brief").await.is_none() && world.standing("a").await.is_some());
+    let ended = world.record("brief");
+    assert_eq!(ended.released.unwrap().code, "dawn");
+    assert!(matches!(ended.status, Status::Settled(Outcome::Remediated(_))));
+    assert_eq!(
+        world.undo(&engine, "brief").await,
+        Err("Refused".to_owned()),
+        "it has ended by itself"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_ends_what_was_begun() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine();
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Failed denied"]);
+    engine.sweep(world.deadline()).await;
+    let Status::Settled(Outcome::Remediated(reason)) = world.record("a").status else {
+        panic!("{:?}", world.record("a"))
+    };
+    assert_eq!(reason.code, "reconciled");
+
+    world.deliver(&engine, &config("b")).await;
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(world.undo(&engine, "b").await.unwrap(), ["b Failed denied"]);
+    assert_eq!(world.record("b").status, Status::Reverting);
+    engine.sweep(world.deadline()).await;
+    assert!(matches!(world.record("b").status, Status::Settled(Outcome::Undone(_))));
+    assert!(world.standing("b").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_leaves_the_schedules_work() {
+    let world = World::lit(["brief"]);
+    world.deliver(&world.engine(), &config("brief")).await;
+    world.house.lamps(|lamps| lamps.seen.is_dawn = true);
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    dry.sweep(world.deadline()).await;
+    assert_eq!(world.standing("brief").await.unwrap().phase, Phase::Active);
+    assert_eq!(world.undo(&dry, "brief").await.unwrap(), ["brief WouldRemediate light"]);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_fails_says_which_scope() {
+    let world = World::lit([]);
+    world.house.0.looks.plan([Fault::Denied]);
+    let summary = world.engine().sweep(world.deadline()).await;
+    assert_eq!(summary.unsettled.len(), 1);
+    assert!(
+        summary.unsettled[0].starts_with("hall: house:Look: AccessDeniedException"),
+        "{summary:?}"
+    );
+    assert!(summary.needs_redelivery());
+}
+
+#[tokio::test(start_paused = true)]
+async fn guardrails_are_recorded_and_nothing_is_looked_at() {
+    let world = World::lit(["guarded", "exempt", "gone", "a"]);
+    let exemption =
+        json!([{"resource": "lamp/exempt", "owner": "ops", "reason": "night shift", "expires": "2026-12-01"}]);
+    let engine = world.engine_with(&json!({ "exemptions": exemption }), Faults::default());
+    for (lamp, code) in [("guarded", "protected"), ("exempt", "exempt"), ("gone", "gone")] {
+        assert_eq!(
+            world.deliver(&engine, &config(lamp)).await,
+            [format!("{lamp} Declined {code}")]
+        );
+        assert!(matches!(
+            world.record(lamp).status,
+            Status::Settled(Outcome::Declined(_))
+        ));
+    }
+    let mut archived = control("S3.17", "a");
+    archived["detail"]["findings"][0]["RecordState"] = json!("ARCHIVED");
+    assert_eq!(world.deliver(&engine, &archived).await, ["a Declined archived"]);
+    let mut abroad = control("S3.17", "a");
+    abroad["detail"]["findings"][0]["AwsAccountId"] = json!("444455556666");
+    abroad["detail"]["findings"][0]["Id"] = json!("elsewhere");
+    assert_eq!(world.deliver(&engine, &abroad).await, ["a Declined other-account"]);
+    assert!(
+        world
+            .house
+            .lamps(|lamps| lamps.looked_for.is_empty() && lamps.written.is_empty())
+    );
+    assert_eq!(world.told.0.notices(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_asks_for_nothing_leaves_no_record() {
+    let world = World::lit(["a"]);
+    let off = world.engine_with(&json!({ "mode": "off" }), Faults::default());
+    assert_eq!(world.deliver(&off, &config("a")).await, ["declined off"]);
+    let mut suppressed = control("S3.17", "a");
+    suppressed["detail"]["findings"][0]["Workflow"]["Status"] = json!("SUPPRESSED");
+    let engine = world.engine();
+    assert_eq!(world.deliver(&engine, &suppressed).await, ["declined suppressed"]);
+    let schedule = json!({"source": "custom", "detail-type": "x", "detail": {}});
+    assert_eq!(world.deliver(&engine, &schedule).await, ["declined other-event"]);
+    assert!(world.ledger.records().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_comes_again_alone() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let (good, torn, bad) = (config("a"), config("torn"), json!("x"));
+    let done = world
+        .batch(&engine, &[("good", 1, &good), ("torn", 1, &torn), ("bad", 1, &bad)])
+        .await;
+    let mut again = done.redeliver;
+    again.sort();
+    assert_eq!(again, ["bad", "torn"]);
+    assert_eq!(told(&done.summary), ["a Remediated out"]);
+    assert_eq!(done.summary.unsettled, ["lamps: its lamp is missing"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_resolved_until_it_is_certain() {
+    let world = World::lit(["a", "b"]);
+    world.house.lamps(|lamps| {
+        lamps
+            .renamed
+            .insert("both".to_owned(), vec!["a".to_owned(), "b".to_owned()])
+    });
+    world.house.0.names.plan([Fault::Throttled]);
+    let engine = world.engine();
+    assert_eq!(
+        world.deliver(&engine, &config("both")).await,
+        ["a Remediated out", "b Remediated out"]
+    );
+
+    let world = World::lit(["a", "b"]);
+    world.house.0.names.plan([Fault::Denied]);
+    let engine = world.engine();
+    let (a, b) = (config("a"), config("b"));
+    let done = world.batch(&engine, &[("1", 1, &a), ("2", 1, &b)]).await;
+    let of = |told: Vec<String>, what: &str| told.iter().filter(|line| line.contains(what)).count();
+    let lines = told(&done.summary);
+    assert_eq!(
+        (
+            done.redeliver.len(),
+            of(lines.clone(), "Failed denied"),
+            of(lines, "Remediated")
+        ),
+        (1, 1, 1)
+    );
+
+    // Whatever cannot be resolved leaves half of the time to the others.
+    let world = World::lit(["a"]);
+    world.house.0.names.plan([Fault::Throttled; 1_000]);
+    let (engine, begun) = (world.engine(), world.clock.now());
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Failed throttled"]);
+    let took = (world.clock.now() - begun).num_seconds();
+    assert!((25..=30).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_is_ended_even_if_the_finding_means_another_by_now() {
+    let world = World::lit(["a", "b"]);
+    world.house.0.writes.plan([Fault::Denied]);
+    let engine = world.engine();
+    let event = config("a");
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    world
+        .house
+        .lamps(|lamps| lamps.renamed.insert("a".to_owned(), vec!["b".to_owned()]));
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(told(&done.summary), ["a Remediated out", "b Remediated out"]);
+    assert_eq!(world.record("a").teller, "m");
+
+    // Nothing was begun for another version.
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Denied]);
+    let engine = world.engine();
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    world
+        .house
+        .lamps(|lamps| lamps.renamed.insert("a".to_owned(), vec!["b".to_owned()]));
+    let later = config_at("a", "2026-11-20T10:00:00Z");
+    let done = world.batch(&engine, &[("n", 2, &later)]).await;
+    assert_eq!(told(&done.summary), ["b AlreadyInPlace out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    let done = world.batch(&engine, &[("m", 1, &event)]).await;
+    assert_eq!(done.redeliver, ["m"]);
+    let record = world.record("a");
+    assert!(record.untold && record.unanswered && record.noticed);
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(done.redeliver, ["m"], "still nobody");
+    world.told.0.is_out_of_reach(false);
+    let twin = world.batch(&engine, &[("other", 1, &event)]).await;
+    assert_eq!(twin.redeliver, [""; 0]);
+    assert_eq!(world.told.0.notices(), [""; 0], "another message does not tell for it");
+    let done = world.batch(&engine, &[("m", 3, &event)]).await;
+    assert_eq!(done.redeliver, [""; 0]);
+    assert_eq!(world.told.0.notices(), ["Remediated a"]);
+    let record = world.record("a");
+    assert!(!record.untold && !record.unanswered);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_nobody_was_told_of_is_not_settled() {
+    let world = World::lit(["a"]);
+    world.told.0.is_out_of_reach(true);
+    let summary = testkit::deliver(&world.engine(), world.deadline(), &config("a")).await;
+    assert_eq!(summary.unsettled, ["not everybody was told"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_nobody_was_told_of_is_told_of_when_it_is_given_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    world.told.0.is_out_of_reach(true);
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    world.told.0.is_out_of_reach(false);
+    let told = || -> Vec<_> {
+        world
+            .told
+            .0
+            .reports()
+            .iter()
+            .map(|report| report.outcome.name())
+            .collect()
+    };
+    for _ in 0..2 {
+        assert_eq!(world.undo(&engine, "a").await, Err("Refused".to_owned()));
+        assert_eq!(told(), ["Remediated", "Undone"], "once");
+    }
+    assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn security_hub_is_answered_where_this_is_the_answer() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine();
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    world.deliver(&engine, &control("S3.5", "b")).await;
+    let reports = world.told.0.reports();
+    let is_direct = |report: &Report| report.channels == BTreeSet::from([Channel::Direct]);
+    assert_eq!([is_direct(&reports[0]), is_direct(&reports[1])], [false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_own_answer_that_comes_back_is_not_answered() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = control("S3.17", "a");
+    world.deliver(&engine, &event).await;
+    let mut answered = event.clone();
+    answered["detail"]["findings"][0]["Workflow"]["Status"] = json!("RESOLVED");
+    assert_eq!(world.deliver(&engine, &answered).await, ["a Declined answered"]);
+    assert_eq!(world.told.0.reports().len(), 1);
+    // A twin that still counts as new there is answered.
+    assert_eq!(world.deliver(&engine, &event).await, ["a Remediated out"]);
+    assert_eq!(world.told.0.reports().len(), 2);
+    assert_eq!(world.told.0.notices().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explanation_writes_nothing_in_any_mode() {
+    let world = World::lit(["a", "odd", "left", "guarded"]);
+    let engine = world.engine_with(&json!({ "mode": "off" }), Faults::default());
+    for (lamp, expected) in [
+        ("a", "a WouldRemediate put-out"),
+        ("b", "b AlreadyInPlace out"),
+        ("odd", "odd Escalated odd"),
+        ("left", "left Declined left"),
+        ("guarded", "guarded Declined protected"),
+        ("gone", "gone Declined gone"),
+    ] {
+        let Ok(Invocation::Event(intake)) = intake::read(&config(lamp).to_string()) else {
+            panic!("{lamp}")
+        };
+        let summary = engine.explain(intake, world.deadline()).await.unwrap();
+        assert_eq!(told(&summary), [expected]);
+    }
+    assert_eq!((world.ledger.writes(), world.written().len()), (0, 0));
+    assert!(world.told.0.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_wrote_first_is_heard() {
+    // Two instances with the same finding: the one that comes late adopts what the other has done.
+    let world = World::lit(["a"]);
+    let (one, other) = (world.engine(), world.engine());
+    let event = config("a");
+    let (first, second) = future::join(world.deliver(&one, &event), world.deliver(&other, &event)).await;
+    assert_eq!(
+        (first, second),
+        (vec!["a Remediated out".to_owned()], vec!["a Remediated out".to_owned()])
+    );
+    assert_eq!(world.ledger.records().len(), 1);
+    assert_eq!(world.told.0.notices(), ["Remediated a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_fails_keeps_the_message() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({}), Faults::new([Fault::Denied; 100]));
+    let event = config("a");
+    let done = world.batch(&engine, &[("m", 1, &event)]).await;
+    assert_eq!(
+        (done.redeliver, told(&done.summary)),
+        (vec!["m".to_owned()], vec!["a Failed denied".to_owned()])
+    );
+    assert!(world.written().is_empty());
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(done.redeliver, ["m"]);
+    assert!(world.written().is_empty(), "nothing is written that is not recorded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn instances_take_turns() {
+    let world = World::lit(["a", "b"]);
+    let every = Duration::from_secs(2);
+    world.house.lamps(|lamps| {
+        lamps.pace = Some(Pace {
+            key: "switch".to_owned(),
+            every,
+            look_within: Duration::from_secs(1),
+        });
+    });
+    let engine = world.engine();
+    let begun = world.clock.now();
+    world.deliver(&engine, &config("a")).await;
+    assert!(world.clock.now() - begun < TimeDelta::seconds(1));
+    world.deliver(&engine, &config("b")).await;
+    let took = (world.clock.now() - begun).to_std().unwrap();
+    assert!((every..2 * every).contains(&took), "{took:?}");
+
+    // What was seen too long ago does not lead to a write.
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| {
+        lamps.pace = Some(Pace {
+            key: "switch".to_owned(),
+            every,
+            look_within: Duration::from_secs(1),
+        });
+    });
+    world
+        .house
+        .0
+        .looks
+        .plan([Fault::Late, Fault::Late, Fault::None, Fault::None]);
+    assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.house.lamps(|lamps| lamps.looked_for.len()), 4);
+}
