@@ -688,4 +688,29 @@ mod tests {
             assert_eq!(split_analyzer(id), None, "{id}");
         }
     }
+
+    #[test]
+    fn what_an_id_shows_is_certain_only_for_principals() {
+        for id in [
+            "arn:aws:iam::111122223333:group/g",
+            "arn:aws:iam::111122223333:policy/p",
+            "arn:aws:sts::111122223333:federated-user/f",
+            "11112222333a",
+            "1111222233334",
+        ] {
+            assert_eq!(evident_kind(id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn access_from_inside_is_told_from_the_others() {
+        for (mark, expected) in [
+            ("InternalAccess", Some(Access::Internal)),
+            ("Effects/Data Exposure/Internal Access Granted", Some(Access::Internal)),
+            ("External Access Granted", Some(Access::External)),
+            ("Other", None),
+        ] {
+            assert_eq!(access(mark), expected, "{mark}");
+        }
+    }
 }

@@ -770,4 +770,127 @@ mod tests {
         };
         assert_eq!(threat.credentials, [session, analyst]);
     }
+
+    /// A finding of GuardDuty whose fields below `service` are these.
+    fn threat_finding(fields: &[(&str, &str)]) -> Finding {
+        let mut finding = control_finding();
+        finding["ProductArn"] = "arn:aws:securityhub:eu-west-1::product/aws/guardduty".into();
+        finding["Types"] = json!(["TTPs/Initial Access/UnauthorizedAccess:EC2-SSHBruteForce"]);
+        finding["Compliance"] = json!(null);
+        finding["ProductFields"] = json!({});
+        for (path, value) in fields {
+            finding["ProductFields"][format!("aws/guardduty/service/{path}")] = (*value).into();
+        }
+        read(&finding)
+    }
+
+    fn action_of(finding: Finding) -> Action {
+        match finding.detail {
+            Detail::Threat(threat) => threat.action.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_action_in_the_product_fields() {
+        let remotes = ["198.51.100.23", "2001:db8::23"]
+            .map(|text| text.parse().unwrap())
+            .to_vec();
+        let call = |action: &str| {
+            [
+                format!("action/{action}/remoteIpDetails/ipAddressV4"),
+                format!("action/{action}/remoteIpDetails/ipAddressV6"),
+                // Ours, and a name.
+                format!("action/{action}/localIpDetails/ipAddressV4"),
+                format!("action/{action}/remoteIpDetails/country"),
+            ]
+        };
+        let values = ["198.51.100.23", "2001:db8::23", "10.0.0.7", "198.51.100.99"];
+        for (kind, action, expected) in [
+            (
+                "PORT_PROBE",
+                "portProbeAction",
+                Action::PortProbe {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "KUBERNETES_API_CALL",
+                "kubernetesApiCallAction",
+                Action::KubernetesApiCall {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "RDS_LOGIN_ATTEMPT",
+                "rdsLoginAttemptAction",
+                Action::RdsLoginAttempt {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "AWS_API_CALL",
+                "awsApiCallAction",
+                Action::AwsApiCall {
+                    remotes: remotes.clone(),
+                    affiliated: false,
+                },
+            ),
+        ] {
+            let paths = call(action);
+            let mut fields: Vec<_> = paths.iter().map(String::as_str).zip(values).collect();
+            fields.push(("action/actionType", kind));
+            fields.push(("action/anotherAction/remoteIpDetails/ipAddressV4", "198.51.100.98"));
+            assert_eq!(action_of(threat_finding(&fields)), expected);
+        }
+        for (stated, affiliated) in [("true", true), ("false", false)] {
+            let fields = [
+                ("action/actionType", "AWS_API_CALL"),
+                ("action/awsApiCallAction/remoteAccountDetails/affiliated", stated),
+            ];
+            let remotes = Vec::new();
+            assert_eq!(
+                action_of(threat_finding(&fields)),
+                Action::AwsApiCall { remotes, affiliated }
+            );
+        }
+    }
+
+    #[test]
+    fn a_sample_says_so_in_any_of_three_fields() {
+        for (fields, expected) in [
+            (&[][..], false),
+            (&[("additionalInfo/sample", "true")], true),
+            (&[("additionalInfo/sample", "false")], false),
+            (&[("additionalInfo/value", r#"{"sample":true}"#)], true),
+            (&[("additionalInfo", r#"{"sample":true}"#)], true),
+        ] {
+            assert_eq!(threat_finding(fields).sample, expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn put_away_by_the_record_or_by_guardduty() {
+        assert!(threat_finding(&[("archived", "true")]).archived && !threat_finding(&[("archived", "false")]).archived);
+        let mut finding = control_finding();
+        finding["RecordState"] = "ARCHIVED".into();
+        assert!(read(&finding).archived);
+    }
+
+    #[test]
+    fn what_is_said_in_two_places_and_what_in_one() {
+        let seen = threat_finding(&[("eventLastSeen", "2026-11-20T09:00:00Z")])
+            .evidence
+            .observed_at;
+        assert_eq!(seen, read_time("2026-11-20T09:00:00Z").unwrap());
+        let mut finding = control_finding();
+        finding["Severity"] = json!({"Normalized": 50});
+        finding["ProductArn"] = "arn:aws:securityhub:eu-west-1::product/aws/securityhub".into();
+        finding.as_object_mut().unwrap().remove("Region");
+        let evidence = read(&finding).evidence;
+        assert_eq!(
+            (evidence.severity, evidence.region.as_str()),
+            (Severity::Medium, "eu-west-1")
+        );
+    }
 }

@@ -266,4 +266,15 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn what_only_looks_like_an_ending_stays() {
+        for name in [
+            "securityhub-access-keys-rotated",
+            "securityhub-a-12345",
+            "-conformance-pack-x",
+        ] {
+            assert_eq!(undecorated(name), name);
+        }
+    }
 }

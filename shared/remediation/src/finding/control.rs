@@ -322,4 +322,14 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn an_id_has_one_word_and_one_number() {
+        for id in ["S3.", "S3.5a", ".5", "3S.5", "S-3.5", "S 3.5", "S3", "éS3.5"] {
+            assert_eq!(consolidated(id), None, "{id}");
+        }
+        for (id, expected) in [(" S3.5 ", "S3.5"), ("newest.7", "NEWEST.7"), ("NewSt.7", "NewSt.7")] {
+            assert_eq!(consolidated(id).as_deref(), Some(expected));
+        }
+    }
 }

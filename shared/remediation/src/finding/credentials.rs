@@ -111,4 +111,15 @@ mod tests {
             assert_eq!(with_key(Credential::default(), Some(id)).key.as_deref(), key, "{id}");
         }
     }
+
+    #[test]
+    fn what_agrees_in_nothing_but_its_kind_is_not_the_same() {
+        let of_kind = |kind: &str, name: &str| Credential {
+            kind: Some(kind.to_owned()),
+            ..credential("", "", name)
+        };
+        assert!(are_same(&of_kind("IAMUser", "a"), &of_kind("IAMUser", "a")));
+        assert!(!are_same(&of_kind("IAMUser", "a"), &of_kind("Role", "a")));
+        assert!(!are_same(&of_kind("IAMUser", ""), &of_kind("IAMUser", "a")));
+    }
 }

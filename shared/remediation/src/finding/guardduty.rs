@@ -419,7 +419,7 @@ impl Sequence {
 mod tests {
     use super::*;
 
-    fn threat(change: impl FnOnce(&mut serde_json::Value)) -> Threat {
+    fn finding(change: impl FnOnce(&mut serde_json::Value)) -> Finding {
         let mut detail = serde_json::json!({
             "schemaVersion": "2.0",
             "accountId": "111122223333",
@@ -443,7 +443,11 @@ mod tests {
             "updatedAt": "2026-11-20T09:20:31.412Z"
         });
         change(&mut detail);
-        match from_guardduty(&detail.to_string()).unwrap().detail {
+        from_guardduty(&detail.to_string()).unwrap()
+    }
+
+    fn threat(change: impl FnOnce(&mut serde_json::Value)) -> Threat {
+        match finding(change).detail {
             Detail::Threat(threat) => threat,
             other => panic!("{other:?}"),
         }
@@ -522,5 +526,110 @@ mod tests {
         ] {
             assert!(threat(|detail| detail["resource"] = resource).credentials.is_empty());
         }
+    }
+
+    fn addresses<const N: usize>(texts: [&str; N]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn each_action_names_its_remotes() {
+        let call =
+            serde_json::json!({"remoteIpDetails": {"ipAddressV4": "198.51.100.23", "ipAddressV6": "2001:db8::23"}});
+        let remotes = addresses(["198.51.100.23", "2001:db8::23"]);
+        let network = |direction: &str, expected| {
+            let mut call = call.clone();
+            call["connectionDirection"] = direction.into();
+            let action = serde_json::json!({"actionType": "NETWORK_CONNECTION", "networkConnectionAction": call});
+            let remotes = remotes.clone();
+            (
+                action,
+                Action::NetworkConnection {
+                    direction: expected,
+                    remotes,
+                },
+            )
+        };
+        for (action, expected) in [
+            network("INBOUND", Direction::Inbound),
+            network("outbound", Direction::Outbound),
+            network("UNKNOWN", Direction::Unknown),
+            (
+                serde_json::json!({"actionType": "PORT_PROBE", "portProbeAction": {"portProbeDetails": [call, call]}}),
+                Action::PortProbe {
+                    remotes: [remotes.clone(), remotes.clone()].concat(),
+                },
+            ),
+            (
+                serde_json::json!({"actionType": "KUBERNETES_API_CALL", "kubernetesApiCallAction": call}),
+                Action::KubernetesApiCall {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                serde_json::json!({"actionType": "RDS_LOGIN_ATTEMPT", "rdsLoginAttemptAction": call}),
+                Action::RdsLoginAttempt {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                serde_json::json!({"actionType": "DNS_REQUEST", "dnsRequestAction": {"domain": "a.example"}}),
+                Action::Other("DNS_REQUEST".to_owned()),
+            ),
+        ] {
+            let read = threat(|detail| detail["service"]["action"] = action.clone());
+            assert_eq!(read.action, Ok(expected), "{action}");
+        }
+    }
+
+    #[test]
+    fn which_side_is_ours() {
+        for (text, role) in [
+            ("TARGET", Some(Role::Target)),
+            ("ACTOR", Some(Role::Actor)),
+            ("target", None),
+        ] {
+            let read = threat(|detail| detail["service"]["resourceRole"] = text.into());
+            assert_eq!(read.role, role, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sample_says_so_by_its_title_or_beside_it() {
+        for (title, info, expected) in [
+            ("[SAMPLE] x", serde_json::json!(null), true),
+            ("x [SAMPLE]", serde_json::json!({}), false),
+            ("x", serde_json::json!({"sample": true}), true),
+            ("x", serde_json::json!({"sample": "false", "value": "{}"}), false),
+            ("x", serde_json::json!({"value": "{\"sample\":true}"}), true),
+            ("x", serde_json::json!({"value": "{"}), false),
+            ("x", serde_json::json!("y"), false),
+        ] {
+            let read = finding(|detail| {
+                detail["title"] = title.into();
+                detail["service"]["additionalInfo"] = info.clone();
+            });
+            assert_eq!(read.sample, expected, "{title} {info}");
+        }
+    }
+
+    #[test]
+    fn only_endpoints_of_a_malicious_signal_are_attackers() {
+        let endpoint = |id: &str, ip: &str, direction: &str| serde_json::json!({"id": id, "ip": ip, "connection": {"direction": direction}});
+        let signal = |ids: &[&str], key: &str| serde_json::json!({"endpointIds": ids, "signalIndicators": [{"key": "SUSPICIOUS_USER_AGENT"}, {"key": key}]});
+        let read = threat(|detail| {
+            detail["service"] = serde_json::json!({"detection": {"sequence": {
+                "endpoints": [
+                    endpoint("bad", "198.51.100.1", "INBOUND"),
+                    endpoint("tor", "198.51.100.2", "UNKNOWN"),
+                    endpoint("ours", "198.51.100.3", "OUTBOUND"),
+                    endpoint("customer", "198.51.100.4", "INBOUND"),
+                    endpoint("alone", "198.51.100.5", "INBOUND")
+                ],
+                "signals": [signal(&["bad", "ours"], "MALICIOUS_IP"), signal(&["tor"], "TOR_IP"), signal(&["customer"], "HIGH_RISK_API")]
+            }}});
+        });
+        let remotes = addresses(["198.51.100.1", "198.51.100.2"]);
+        assert_eq!(read.action, Ok(Action::AttackSequence { remotes }));
     }
 }

@@ -127,3 +127,41 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar(None))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Flag(#[serde(deserialize_with = "flag")] Option<bool>);
+
+    #[test]
+    fn a_flag_is_a_word_that_is_known() {
+        for (json, expected) in [
+            ("true", Some(true)),
+            ("\"True\"", Some(true)),
+            ("false", Some(false)),
+            ("\"FALSE\"", Some(false)),
+            ("\"no\"", None),
+            ("0", None),
+        ] {
+            assert_eq!(serde_json::from_str::<Flag>(json).unwrap().0, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_scalar_is_its_text() {
+        for (json, expected) in [
+            ("\"a\"", Some("a")),
+            ("-7", Some("-7")),
+            ("7", Some("7")),
+            ("1.5", Some("1.5")),
+            ("null", None),
+            ("[1]", None),
+            ("{\"a\": 1}", None),
+        ] {
+            let scalar: Scalar = serde_json::from_str(json).unwrap();
+            assert_eq!(scalar.0.as_deref(), expected, "{json}");
+        }
+    }
+}

@@ -798,4 +798,163 @@ mod tests {
         internal["finding_info"]["types"] = json!(["Internal Access"]);
         assert!(matches!(read(&internal).detail, Detail::Other(_)));
     }
+
+    fn threat_of(kind: &str, evidences: Value) -> Threat {
+        let mut finding = finding("guardduty", json!({ "evidences": evidences }));
+        finding["finding_info"]["types"] = json!(["Threats", kind]);
+        match read(&finding).detail {
+            Detail::Threat(threat) => threat,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_action_by_its_type_and_its_evidences() {
+        let from = json!([{"src_endpoint": {"ip": "198.51.100.23"}}]);
+        let called = json!([{"src_endpoint": {"ip": "198.51.100.23"}, "api": {"operation": "ListBuckets"}}, {}]);
+        let remotes = vec!["198.51.100.23".parse().unwrap()];
+        let by_api = |remotes| Action::AwsApiCall {
+            remotes,
+            affiliated: false,
+        };
+        for (kind, evidences, expected) in [
+            (
+                "Recon:EC2/PortProbeUnprotectedPort",
+                &from,
+                Action::PortProbe {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "Discovery:Kubernetes/MaliciousIPCaller",
+                &from,
+                Action::KubernetesApiCall {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "CredentialAccess:RDS/MaliciousIPCaller",
+                &from,
+                Action::RdsLoginAttempt {
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "UnauthorizedAccess:IAMUser/MaliciousIPCaller",
+                &from,
+                by_api(remotes.clone()),
+            ),
+            ("Discovery:S3/MaliciousIPCaller", &from, by_api(remotes.clone())),
+            ("Impact:EC2/MaliciousIPCaller", &called, by_api(remotes.clone())),
+            (
+                "Impact:EC2/MaliciousIPCaller",
+                &from,
+                Action::NetworkConnection {
+                    direction: Direction::Unknown,
+                    remotes: remotes.clone(),
+                },
+            ),
+            (
+                "AttackSequence:IAM/CompromisedCredentials",
+                &from,
+                Action::Other("attack sequence in OCSF".to_owned()),
+            ),
+            (
+                "Recon:EC2/PortProbeUnprotectedPort",
+                &json!([]),
+                Action::Other("none".to_owned()),
+            ),
+        ] {
+            assert_eq!(threat_of(kind, evidences.clone()).action, Ok(expected), "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_direction_by_number_or_by_word() {
+        for (connection, expected) in [
+            (json!({"direction_id": 1}), Some(Direction::Inbound)),
+            (
+                json!({"direction_id": "1", "direction": "Outbound"}),
+                Some(Direction::Inbound),
+            ),
+            (json!({"direction": "Inbound"}), Some(Direction::Inbound)),
+            (json!({"direction_id": 2, "direction": "Inbound"}), None),
+            (json!({"direction_id": 99}), Some(Direction::Unknown)),
+        ] {
+            let evidences = json!([{"src_endpoint": {"ip": "198.51.100.23"}, "connection_info": connection}]);
+            let threat = threat_of("UnauthorizedAccess:EC2/SSHBruteForce", evidences);
+            let is_target = expected == Some(Direction::Inbound);
+            assert_eq!(threat.role, is_target.then_some(Role::Target), "{connection}");
+            // Whom we connect to is no attacker.
+            match (threat.action.unwrap(), expected) {
+                (Action::NetworkConnection { direction, remotes }, Some(expected)) => {
+                    assert_eq!((direction, remotes.len()), (expected, 1));
+                }
+                (action, expected) => assert_eq!((action, expected), (Action::Other("none".to_owned()), None)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_disagrees_with_itself_is_the_number() {
+        for (compliance, expected) in [
+            (
+                json!({"control": "S3.5", "status": "Pass", "status_id": 2}),
+                Verdict::Unknown("Pass".to_owned()),
+            ),
+            (json!({"control": "S3.5", "status": "PASSED"}), Verdict::Passed),
+        ] {
+            match read(&finding("securityhub", json!({"compliance": compliance}))).detail {
+                Detail::Compliance(read) => assert_eq!(read.verdict, expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn times_are_taken_from_where_they_stand() {
+        let mut finding = finding(
+            "securityhub",
+            json!({"compliance": {"control": "IAM.3", "status_id": 3}}),
+        );
+        let info = &mut finding["finding_info"];
+        info["last_seen_time_dt"] = "2026-11-20T09:17:45Z".into();
+        let seen = read(&finding).evidence;
+        assert_eq!(seen.observed_at, parse_time("2026-11-20T09:17:45Z", "x").unwrap());
+        assert_eq!(seen.version.as_str(), "2026-11-20T09:20:31.412Z");
+    }
+
+    #[test]
+    fn suppressed_is_neither_answered_nor_archived() {
+        for (status, expected) in [
+            (1, [false; 3]),
+            (3, [true, false, false]),
+            (4, [false, true, false]),
+            (5, [false, false, true]),
+        ] {
+            let finding = read(&finding("securityhub", json!({ "status_id": status })));
+            assert_eq!(
+                [finding.suppressed, finding.answered, finding.archived],
+                expected,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_only_the_uid_is_none() {
+        for (name, expected) in [("", None), ("arn:aws:s3:::orders", None), ("orders", Some("orders"))] {
+            let resources = json!([{"type": "AWS::Other::Thing", "uid": "arn:aws:s3:::orders", "name": name}]);
+            let compliance = json!({"control": "S3.5", "status_id": 3});
+            match read(&finding(
+                "securityhub",
+                json!({ "compliance": compliance, "resources": resources }),
+            ))
+            .detail
+            {
+                Detail::Compliance(read) => assert_eq!(read.resources[0].name.as_deref(), expected),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
