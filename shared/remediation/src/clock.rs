@@ -98,4 +98,27 @@ mod tests {
         assert_eq!(Deadline::from_context(600_000, now).remaining(now), Deadline::ASSUMED);
         assert_eq!(Deadline::from_context(u64::MAX, now).remaining(now), Deadline::ASSUMED);
     }
+
+    #[test]
+    fn what_is_left_is_shared_out() {
+        let now = Utc::now();
+        let deadline = Deadline::after(Duration::from_secs(60), now);
+        assert_eq!(deadline.half(now).remaining(now), Duration::from_secs(30));
+        let to_report = Deadline::RESERVE - Duration::from_secs(1);
+        assert_eq!(deadline.remaining_to_report(now), Duration::from_secs(60) + to_report);
+        let over = now + Duration::from_secs(60);
+        assert_eq!(
+            (deadline.remaining(over), deadline.remaining_to_report(over)),
+            (Duration::ZERO, to_report)
+        );
+        assert_eq!(
+            deadline.remaining_to_report(over + Duration::from_secs(60)),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    fn the_clock_of_the_system_goes() {
+        assert!(SystemClock.now() > Timestamp::UNIX_EPOCH);
+    }
 }

@@ -98,4 +98,21 @@ mod tests {
             assert!(class.pause(1, 0) > Duration::ZERO);
         }
     }
+
+    #[test]
+    fn a_pause_is_between_half_of_its_ceiling_and_the_whole() {
+        for (class, attempt, jitter, millis) in [
+            (Class::Conflict, 1, 0, 10),
+            (Class::Conflict, 1, 255, 20),
+            (Class::Transient, 2, 0, 100),
+            (Class::Transient, 2, 51, 120),
+            (Class::Throttled, 9, 255, 5_000),
+        ] {
+            assert_eq!(
+                class.pause(attempt, jitter),
+                Duration::from_millis(millis),
+                "{class} {attempt} {jitter}"
+            );
+        }
+    }
 }

@@ -570,4 +570,57 @@ mod tests {
             [Low, Medium, Medium, High, High, Critical]
         });
     }
+
+    #[test]
+    fn severities_by_their_labels() {
+        for (label, expected) in [
+            ("Informational", Some(Severity::Low)),
+            ("LOW", Some(Severity::Low)),
+            ("Medium", Some(Severity::Medium)),
+            ("high", Some(Severity::High)),
+            ("CRITICAL", Some(Severity::Critical)),
+            ("Fatal", Some(Severity::Critical)),
+            ("Other", None),
+        ] {
+            assert_eq!(Severity::from_label(label), expected, "{label}");
+        }
+        assert_eq!(
+            [Severity::Low, Severity::Critical].map(|severity| severity.to_string()),
+            ["low", "critical"]
+        );
+    }
+
+    #[test]
+    fn only_a_failed_check_asks_for_something() {
+        let code = |verdict| {
+            let compliance = Compliance {
+                rule: Rule::Control("S3.5".to_owned()),
+                verdict,
+                resources: Vec::new(),
+            };
+            compliance.is_no_violation("S3.5").map(|reason| reason.code)
+        };
+        assert_eq!(code(Verdict::Failed), None);
+        assert_eq!(code(Verdict::Passed).as_deref(), Some("passed"));
+        assert_eq!(
+            code(Verdict::Unknown("WARNING".to_owned())).as_deref(),
+            Some("not-failed")
+        );
+    }
+
+    #[test]
+    fn a_time_is_what_it_says() {
+        let expected = "2026-11-20T09:17:45Z".parse::<Timestamp>().unwrap();
+        for text in [
+            "2026-11-20T10:17:45+01:00",
+            "2026-11-20 09:17:45",
+            "2026-11-20T09:17:45.000",
+            " 2026-11-20T09:17:45Z ",
+        ] {
+            assert_eq!(parse_time(text, "x"), Ok(expected), "{text}");
+        }
+        for text in ["", "2026-11-20", "1795166265", "2026-13-01T00:00:00Z"] {
+            assert!(parse_time(text, "x").is_err(), "{text}");
+        }
+    }
 }

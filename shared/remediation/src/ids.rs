@@ -419,4 +419,11 @@ mod tests {
     fn a_role_has_a_partition() {
         assert!(RoleArn::parse("arn::iam::111122223333:role/name").is_err());
     }
+
+    #[test]
+    fn a_role_is_shown_as_it_is_written() {
+        let text = "arn:aws:iam::111122223333:role/stack/name";
+        let role = RoleArn::parse(text).unwrap();
+        assert_eq!((role.as_str(), role.to_string().as_str()), (text, text));
+    }
 }

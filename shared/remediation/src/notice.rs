@@ -201,4 +201,14 @@ mod tests {
             notice.text
         );
     }
+
+    #[test]
+    fn each_outcome_has_its_next_step() {
+        let steps =
+            |outcome: fn(Reason) -> Outcome| next_steps(&report(outcome(Reason::new("code", "text")))).join("\n");
+        assert!(steps(Outcome::Remediated).contains("securecart undo block-ip-"));
+        assert!(steps(Outcome::Escalated).contains("Do by hand"));
+        assert!(steps(Outcome::Declined).contains("securecart ledger show block-ip-"));
+        assert!(!steps(Outcome::Declined).contains("undo"));
+    }
 }

@@ -650,4 +650,179 @@ mod tests {
             );
         }
     }
+
+    fn statement(statement: &Value) -> Statement {
+        let document = Document::parse(&json!({ "Statement": statement }).to_string()).unwrap();
+        let first = document.statements().next().cloned();
+        first.unwrap()
+    }
+
+    #[test]
+    fn one_more_statement_stands_at_the_end() {
+        let more = json!({"Sid": "Own"});
+        for (text, expected) in [
+            (r#"{"Statement":[]}"#, r#"{"Statement":[{"Sid":"Own"}]}"#),
+            (
+                r#"{"Statement": [ ] , "Id":1}"#,
+                r#"{"Statement": [ {"Sid":"Own"}] , "Id":1}"#,
+            ),
+            (
+                "{\"Statement\":[\n {\"Sid\":\"]\"}\n]}",
+                "{\"Statement\":[\n {\"Sid\":\"]\"},{\"Sid\":\"Own\"}\n]}",
+            ),
+            (
+                r#"{"Statement": {"Sid":"A"} }"#,
+                r#"{"Statement": [{"Sid":"A"},{"Sid":"Own"}] }"#,
+            ),
+        ] {
+            assert_eq!(Document::parse(text).unwrap().with(&more).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_statement_is_called_by_its_id_or_its_number() {
+        let named = |sid: Value| statement(&json!({ "Sid": sid })).name(2);
+        assert_eq!(
+            [named(json!("A")), named(json!("")), named(json!(7))],
+            ["A", "number 3", "number 3"]
+        );
+    }
+
+    #[test]
+    fn whom_a_statement_is_about() {
+        let of = |field: &str, value: Value| statement(&json!({ field: value }));
+        let (account, root) = ("111122223333", "arn:aws:iam::111122223333:root");
+        let aws = |text: &str| Principal::Aws {
+            account: Some(account.to_owned()),
+            text: text.to_owned(),
+        };
+        let listed = json!({"AWS": [account, root], "Service": "ec2.amazonaws.com", "Federated": "x"});
+        let expected = [
+            aws(account),
+            aws(root),
+            Principal::Other("Federated".to_owned(), "x".to_owned()),
+            Principal::Service("ec2.amazonaws.com".to_owned()),
+        ];
+        assert_eq!(of("Principal", listed.clone()).principals(), expected);
+        assert_eq!(of("NotPrincipal", listed).excepted().unwrap(), expected);
+        assert_eq!(
+            expected.each_ref().map(Principal::name),
+            [account, root, "x", "ec2.amazonaws.com"]
+        );
+        // Whatever is not read may be anybody.
+        for anyone in [json!("*"), json!("111122223333"), json!(["*"])] {
+            assert_eq!(of("Principal", anyone.clone()).principals(), [Principal::Anyone]);
+            assert_eq!(of("NotPrincipal", anyone).excepted().unwrap(), [Principal::Anyone]);
+        }
+        assert_eq!(of("Effect", json!("Allow")).principals(), [Principal::Anyone]);
+        assert_eq!(of("Effect", json!("Allow")).excepted(), None);
+        assert_eq!(Principal::Anyone.name(), "*");
+    }
+
+    #[test]
+    fn what_a_statement_may_be_about() {
+        let about = |field: &str, value: Value| statement(&json!({ field: value }));
+        for (field, value, expected) in [
+            ("Action", json!("S3:get*"), true),
+            ("Action", json!(["sqs:*", "s3:Put*"]), false),
+            ("NotAction", json!("s3:Get*"), false),
+            ("NotAction", json!(["iam:*"]), true),
+            ("Effect", json!("Allow"), true),
+        ] {
+            assert_eq!(about(field, value.clone()).covers("s3:GetObject"), expected, "{value}");
+        }
+        for (field, value, expected) in [
+            ("Resource", json!("arn:aws:s3:::orders/*"), true),
+            ("Resource", json!(["arn:aws:s3:::Orders/*"]), false),
+            ("NotResource", json!("*"), true),
+        ] {
+            assert_eq!(
+                about(field, value.clone()).reaches("arn:aws:s3:::orders/x"),
+                expected,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_certain_condition_keeps_a_statement_to_an_account() {
+        let (own, other) = ("111122223333", "444455556666");
+        for (condition, expected) in [
+            (json!({"StringEquals": {"aws:PrincipalAccount": own}}), true),
+            (json!({"StringLike": {"AWS:principalaccount": [own]}}), true),
+            (
+                json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::111122223333:role/*"}}),
+                true,
+            ),
+            (
+                json!({"ArnEquals": {"aws:PrincipalArn": ["arn:aws:iam::111122223333:root"]}}),
+                true,
+            ),
+            (
+                json!({"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"a": "b", "aws:PrincipalAccount": own}}),
+                true,
+            ),
+            (json!({"StringEquals": {"aws:PrincipalAccount": [own, other]}}), false),
+            (json!({"StringEquals": {"aws:PrincipalAccount": []}}), false),
+            (json!({"StringEquals": {"aws:SourceAccount": own}}), false),
+            (json!({"StringEqualsIfExists": {"aws:PrincipalAccount": own}}), false),
+            (
+                json!({"ForAllValues:StringEquals": {"aws:PrincipalAccount": own}}),
+                false,
+            ),
+            (json!({"StringNotEquals": {"aws:PrincipalAccount": own}}), false),
+            (json!({"StringEquals": own}), false),
+            (
+                json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::444455556666:role/*"}}),
+                false,
+            ),
+            (
+                json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam:*:111122223333:role/x"}}),
+                false,
+            ),
+            (
+                json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::1111?222333*:role/x"}}),
+                false,
+            ),
+            (json!({}), false),
+        ] {
+            let kept = statement(&json!({ "Condition": condition })).is_kept_to(own);
+            assert_eq!(kept, expected, "{condition}");
+        }
+        assert!(!statement(&json!({"Effect": "Allow"})).is_kept_to(own));
+    }
+
+    #[test]
+    fn what_was_changed_is_told_by_statement() {
+        let of = |statements: Value| json!({ "Statement": statements }).to_string();
+        let (a, b) = (json!({"Sid": "A", "Effect": "Allow"}), json!({"Effect": "Deny"}));
+        let ours = of(json!([a, b]));
+        for (now, expected) in [
+            (Some(of(json!([b, a]))), "its order or its other fields"),
+            (Some(of(json!([b]))), "A is gone or changed"),
+            (Some(of(json!([a, b, {"Sid": "C"}]))), "C is new or changed"),
+            (Some(of(json!([a]))), "number 2 is gone or changed"),
+            (
+                Some(of(json!([{"Sid": "A", "Effect": "Deny"}, b]))),
+                "A is gone or changed, A is new or changed",
+            ),
+            (Some("{".to_owned()), "it cannot be read"),
+            (None, "there is none any more"),
+        ] {
+            assert_eq!(difference(&ours, now.as_deref()), expected);
+        }
+    }
+
+    #[test]
+    fn an_account_has_twelve_digits() {
+        for (text, expected) in [
+            ("111122223333", Some("111122223333")),
+            ("arn:aws:iam::111122223333:root", Some("111122223333")),
+            ("11112222333a", None),
+            ("1111222233334", None),
+            ("arn:aws:s3:::orders", None),
+        ] {
+            assert_eq!(account_of(text), expected, "{text}");
+        }
+    }
 }

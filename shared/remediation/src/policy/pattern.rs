@@ -261,4 +261,10 @@ mod tests {
         assert!(includes("*", "?") && includes("*", "?a") && !includes("?", "*"));
         assert!(may_meet("*a", "?a") && may_meet("${x}", "?") && !may_meet("ab", "ac*"));
     }
+
+    #[test]
+    fn a_text_that_ends_first_meets_nothing_more() {
+        assert!(!may_meet("a?", "a") && !may_meet("?", "") && may_meet("a*", "a"));
+        assert!(!may_meet("a${x}b", "ac") && may_meet("${x}", ""));
+    }
 }

@@ -477,4 +477,16 @@ mod tests {
             (Some(before.as_str()), Some(after.as_str()))
         );
     }
+
+    #[test]
+    fn a_principal_that_is_not_read_is_among_nobody_else() {
+        let by = |principal: Value| json!({"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"});
+        let (text, all) = (json!("111122223333"), json!("*"));
+        assert!(is_shown(&by(text.clone()), &by(text.clone())));
+        assert!(!is_shown(&by(text), &by(all)));
+        let role = |name: &str| by(json!({"AWS": format!("arn:aws:iam::111122223333:role/{name}")}));
+        assert!(is_shown(&role("a"), &role("a")) && !is_shown(&role("a"), &role("b")));
+        let foreign = |account: &str| by(json!({"AWS": format!("arn:aws:iam::{account}:root")}));
+        assert!(!is_shown(&foreign("111122223333"), &foreign("444455556666")));
+    }
 }

@@ -128,4 +128,13 @@ mod tests {
             assert!(Net::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn an_editor_is_told_what_a_range_looks_like() {
+        let schema = Net::json_schema(&mut SchemaGenerator::default());
+        assert_eq!(
+            (Net::schema_name().as_ref(), schema.get("type")),
+            ("Net", Some(&"string".into()))
+        );
+    }
 }
