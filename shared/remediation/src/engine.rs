@@ -318,7 +318,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         })?;
         let case = Case {
             word,
-            messages: vec![0],
             repeated: record.has_failed(),
             record: Some(record.clone()),
             ..Case::new(record.id, target, record.evidence, kind)

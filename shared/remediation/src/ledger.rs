@@ -320,3 +320,24 @@ impl<L: Ledger> Ledger for std::sync::Arc<L> {
 
 /// How long a settled record is kept: the year that auditors ask for, and a month.
 pub const RETENTION: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_undo_holds_while_it_is_under_way_and_until_its_time() {
+        let now = Timestamp::UNIX_EPOCH;
+        let hold = TimeDelta::hours(1);
+        assert_eq!(Phase::Active.held_until(now, hold), None);
+        assert_eq!(Phase::Held(now).held_until(now, hold), None);
+        assert_eq!(Phase::Held(now + hold).held_until(now, hold), Some(now + hold));
+        let releasing = Phase::Releasing(Reason::undone_before());
+        assert_eq!(releasing.held_until(now, hold), Some(now + hold));
+    }
+
+    #[test]
+    fn a_revision_is_counted_from_nothing() {
+        assert_eq!(Revision::ABSENT.next().next().to_string(), "2");
+    }
+}

@@ -129,3 +129,15 @@ impl fmt::Display for Outcome {
         write!(f, "{}: {}", self.name(), self.why())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_for_an_undo_is_final() {
+        let declined = |code: &str| Outcome::Declined(Reason::new(code, "because"));
+        assert!(declined(Reason::UNDONE).is_final() && !declined("exempt").is_final());
+        assert_eq!(declined("exempt").to_string(), "Declined: because (exempt)");
+    }
+}

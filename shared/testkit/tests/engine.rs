@@ -24,7 +24,7 @@ use remediation::{
     Approved, Ask, Claim, Pace, Receipt, Remediation, Resolution, View,
     clock::{Clock, Deadline, Timestamp},
     engine::{BatchSummary, Engine, Policy, SECONDS_TO_FIX, Summary, Switch},
-    failure::Failure,
+    failure::{Class, Failure},
     finding::{Channel, Detail, Finding, FindingError},
     ids::RecordId,
     intake::{self, Invocation},
@@ -58,6 +58,10 @@ struct Lamps {
     jammed: bool,
     /// Nobody lives there any more.
     closed: bool,
+    /// So many writes meet somebody else's.
+    contested: u32,
+    /// What colour they have once a write has failed.
+    fading: Option<String>,
     written: Vec<BTreeMap<String, bool>>,
     looked_for: Vec<Vec<String>>,
     renamed: BTreeMap<String, Vec<String>>,
@@ -187,6 +191,10 @@ impl Remediation for Darken {
                 (Ask::Remediate(_), _) if lamp.starts_with("odd") => Decision::escalate("odd", "look at it"),
                 (Ask::Remediate(_), _) if lamp.starts_with("left") => Decision::decline("left", "by rule"),
                 (Ask::Remediate(_), _) if !is_lit => Decision::in_place("out", "it is out"),
+                (Ask::Remediate(_), row) if lamp.starts_with("restless") => {
+                    let change = format!("{}.", row.map_or("", |row| &row.change));
+                    Decision::Act(Step::Make(change), Reason::new("restless", "it never comes to rest"))
+                }
                 (Ask::Remediate(evidence), _) => {
                     if !lamp.starts_with("idle") {
                         write.insert(lamp.clone(), false);
@@ -207,7 +215,7 @@ impl Remediation for Darken {
             let is_over = view.state.is_dawn && lamp.starts_with("brief");
             let step = match row.phase {
                 Phase::Held(_) => continue,
-                Phase::Active if !is_over && is_lit => Step::Make(row.change.clone()),
+                Phase::Active if !is_over && is_lit => Step::Make(view.state.colour.clone()),
                 Phase::Active if !is_over => continue,
                 Phase::Active | Phase::Releasing(_) => Step::Revert(row.change.clone()),
             };
@@ -239,7 +247,25 @@ impl Remediation for Darken {
     async fn apply(&self, _: &String, write: &Approved<BTreeMap<String, bool>>) -> Result<Receipt, Failure> {
         let (fault, failure) = fails(&self.0.writes, "house:Switch").await;
         if let (Some(failure), false) = (&failure, fault == Fault::After) {
+            self.lamps(|lamps| {
+                if let Some(colour) = lamps.fading.take() {
+                    lamps.seen.colour = colour;
+                }
+            });
             return Err(failure.clone());
+        }
+        let is_contested = self.lamps(|lamps| {
+            let is_contested = lamps.contested > 0;
+            lamps.contested = lamps.contested.saturating_sub(1);
+            is_contested
+        });
+        if is_contested {
+            return Err(Failure::new(
+                Class::Conflict,
+                "house:Switch",
+                "Contested",
+                "somebody was first",
+            ));
         }
         let request = self.lamps(|lamps| {
             lamps.written.push(write.write().clone());
@@ -277,12 +303,29 @@ impl Remediation for Darken {
 
 /// Remembers the measures as well.
 #[derive(Debug, Clone, Default)]
-struct Told(Recorder, Arc<Mutex<Vec<(&'static str, f64)>>>);
+struct Told(Recorder, Arc<Mutex<Vec<(&'static str, f64)>>>, Arc<Mutex<Deaf>>);
+
+/// Who alone cannot be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+enum Deaf {
+    #[default]
+    Nobody,
+    People,
+    Sources,
+}
 
 impl Reporter for Told {
     async fn report(&self, name: &'static str, reports: &[Report], gauges: &Gauges, within: Duration) -> Untold {
         self.1.lock().unwrap().extend(&gauges.0);
-        self.0.report(name, reports, gauges, within).await
+        let mut untold = self.0.report(name, reports, gauges, within).await;
+        let all = || reports.iter().map(|report| report.record.clone());
+        let deaf = *self.2.lock().unwrap();
+        match deaf {
+            Deaf::Nobody => {}
+            Deaf::People => untold.people.extend(all()),
+            Deaf::Sources => untold.sources.extend(all()),
+        }
+        untold
     }
 }
 
@@ -444,7 +487,11 @@ async fn what_is_found_is_announced_made_read_back_and_told() {
     let world = World::lit(["a"]);
     let engine = world.engine();
     tokio::time::advance(Duration::from_secs(90)).await;
-    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    let summary = testkit::deliver(&engine, world.deadline(), &config("a")).await;
+    assert_eq!(
+        (told(&summary), summary.unsettled.len()),
+        (vec!["a Remediated out".to_owned()], 0)
+    );
     assert_eq!(world.written(), [BTreeMap::from([("a".to_owned(), false)])]);
     let record = world.record("a");
     assert_eq!(record.requests, ["r1"]);
@@ -499,13 +546,25 @@ async fn findings_about_one_lamp_are_one_request_and_the_oldest_comes_first() {
     assert_eq!(done.summary.outcomes.len(), 3, "the same matter twice is one");
     assert_eq!(world.written().len(), 1);
     assert_eq!(world.ledger.records().len(), 3);
-    let standing = world.standing("a").await.unwrap();
-    let of = |seen: &str| {
-        let records = world.ledger.records().into_iter();
-        let of = |record: &Record| record.target == json!("a") && record.evidence.version.as_str().contains(seen);
-        records.filter(|record| of(record)).count()
-    };
-    assert_eq!((of("09:10"), of("09:11")), (1, 1), "{standing:?}");
+    let records = world.ledger.records();
+    assert!(
+        records
+            .iter()
+            .all(|record| matches!(record.status, Status::Settled(Outcome::Remediated(_))))
+    );
+    assert!(
+        records.iter().all(|record| !record.unanswered),
+        "there is nobody to answer to"
+    );
+    let last = world.house.lamps(|lamps| lamps.looked_for.clone());
+    assert_eq!(last.iter().map(Vec::len).max(), Some(3));
+
+    // What has ended is not looked for again.
+    world.house.lamps(|lamps| lamps.seen.lit.insert("c".to_owned()));
+    let new = config("c");
+    world.batch(&engine, &[("5", 1, &other), ("6", 1, &new)]).await;
+    let since = world.house.lamps(|lamps| lamps.looked_for.split_off(last.len()));
+    assert!(since.iter().flatten().all(|lamp| lamp == "c"), "{since:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -549,6 +608,18 @@ async fn only_the_first_failure_is_one_to_answer_with() {
         reports.iter().map(|report| report.repeated).collect()
     };
     let event = control("S3.17", "a");
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world
+        .deliver(
+            &world.engine_with(&json!({ "mode": "dry-run" }), Faults::default()),
+            &event,
+        )
+        .await;
+    world.house.0.writes.plan([Fault::Denied]);
+    world.deliver(&engine, &event).await;
+    assert_eq!(is_repeated(&world), [false, false], "to be shown a plan is no failure");
+
     // Each place where it may fail: of what the ledger does not know it is not certain that it was the first time.
     let world = World::lit(["a"]);
     let engine = world.engine();
@@ -945,11 +1016,13 @@ async fn the_schedule_ends_what_is_over_and_puts_back_what_is_missing() {
         lamps.seen.is_dawn = true;
         lamps.seen.lit.insert("a".to_owned());
     });
+    tokio::time::advance(Duration::from_secs(60)).await;
     assert_eq!(engine.sweep(world.deadline()).await, Summary::default());
     let lit = world.house.lamps(|lamps| lamps.seen.lit.clone());
     assert_eq!(lit, BTreeSet::from(["brief".to_owned()]));
     assert!(world.standing("brief").await.is_none() && world.standing("a").await.is_some());
     let ended = world.record("brief");
+    assert_eq!(ended.updated_at, world.clock.now());
     assert_eq!(ended.released.unwrap().code, "dawn");
     assert!(matches!(ended.status, Status::Settled(Outcome::Remediated(_))));
     assert_eq!(
@@ -965,18 +1038,37 @@ async fn the_schedule_ends_what_was_begun() {
     let engine = world.engine();
     world.house.0.writes.plan([Fault::Denied]);
     assert_eq!(world.deliver(&engine, &config("a")).await, ["a Failed denied"]);
+    tokio::time::advance(Duration::from_secs(60)).await;
     engine.sweep(world.deadline()).await;
-    let Status::Settled(Outcome::Remediated(reason)) = world.record("a").status else {
-        panic!("{:?}", world.record("a"))
+    let record = world.record("a");
+    let Status::Settled(Outcome::Remediated(reason)) = record.status else {
+        panic!("{record:?}")
     };
-    assert_eq!(reason.code, "reconciled");
+    assert_eq!(
+        (reason.code.as_str(), record.updated_at),
+        ("reconciled", world.clock.now())
+    );
 
     world.deliver(&engine, &config("b")).await;
     world.house.0.writes.plan([Fault::Denied]);
     assert_eq!(world.undo(&engine, "b").await.unwrap(), ["b Failed denied"]);
     assert_eq!(world.record("b").status, Status::Reverting);
+    let later = config_at("b", "2026-11-20T10:00:00Z");
+    assert_eq!(
+        world.deliver(&engine, &later).await,
+        ["b Declined undone"],
+        "it is being taken back"
+    );
+    tokio::time::advance(Duration::from_secs(60)).await;
     engine.sweep(world.deadline()).await;
-    assert!(matches!(world.record("b").status, Status::Settled(Outcome::Undone(_))));
+    let undone = world
+        .ledger
+        .records()
+        .into_iter()
+        .find(|record| record.reverted.is_some())
+        .unwrap();
+    assert_eq!(undone.updated_at, world.clock.now());
+    assert!(matches!(undone.status, Status::Settled(Outcome::Undone(_))));
     assert!(world.standing("b").await.is_none());
 }
 
@@ -988,7 +1080,9 @@ async fn a_dry_run_leaves_the_schedules_work() {
     let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
     dry.sweep(world.deadline()).await;
     assert_eq!(world.standing("brief").await.unwrap().phase, Phase::Active);
+    let before = world.record("brief");
     assert_eq!(world.undo(&dry, "brief").await.unwrap(), ["brief WouldRemediate light"]);
+    assert_eq!(world.record("brief"), before);
     assert_eq!(world.written().len(), 1);
 }
 
@@ -1115,7 +1209,13 @@ async fn what_was_begun_is_ended_even_if_the_finding_means_another_by_now() {
     world
         .house
         .lamps(|lamps| lamps.renamed.insert("a".to_owned(), vec!["b".to_owned()]));
+    world.house.0.writes.plan([Fault::Denied]);
     let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(told(&done.summary), ["a Failed denied", "b Failed denied"]);
+    let reports = world.told.0.reports();
+    let again = reports.iter().skip(1).find(|report| report.target == "a").unwrap();
+    assert!(again.repeated);
+    let done = world.batch(&engine, &[("m", 3, &event)]).await;
     assert_eq!(told(&done.summary), ["a Remediated out", "b Remediated out"]);
     assert_eq!(world.record("a").teller, "m");
 
@@ -1303,4 +1403,229 @@ async fn instances_take_turns() {
         .plan([Fault::Late, Fault::Late, Fault::None, Fault::None]);
     assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
     assert_eq!(world.house.lamps(|lamps| lamps.looked_for.len()), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expiry_is_recorded_before_it_is_made_and_once() {
+    let world = World::lit(["brief"]);
+    let engine = world.engine();
+    world.deliver(&engine, &config("brief")).await;
+    world.house.lamps(|lamps| lamps.seen.is_dawn = true);
+    world.house.0.writes.plan([Fault::Denied, Fault::Denied]);
+    engine.sweep(world.deadline()).await;
+    let phase = world.standing("brief").await.unwrap().phase;
+    assert!(
+        matches!(&phase, Phase::Releasing(reason) if reason.code == "dawn"),
+        "{phase:?}"
+    );
+    let writes = world.ledger.writes();
+    engine.sweep(world.deadline()).await;
+    assert_eq!((world.ledger.writes(), world.written().len()), (writes, 1));
+    engine.sweep(world.deadline()).await;
+    assert!(world.standing("brief").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_by_itself_and_is_made_again_has_not_ended() {
+    let world = World::lit(["brief"]);
+    let engine = world.engine();
+    world.house.0.writes.plan([Fault::Denied]);
+    world.deliver(&engine, &config("brief")).await;
+    world.house.lamps(|lamps| lamps.seen.is_dawn = true);
+    engine.sweep(world.deadline()).await;
+    assert!(world.record("brief").released.is_some());
+    world.house.lamps(|lamps| lamps.seen.is_dawn = false);
+    assert_eq!(world.deliver(&engine, &config("brief")).await, ["brief Remediated out"]);
+    assert_eq!(world.record("brief").released, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_schedule_notes_what_a_change_has_become() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.deliver(&engine, &config("a")).await;
+    world.house.lamps(|lamps| {
+        "red".clone_into(&mut lamps.seen.colour);
+        lamps.seen.lit.insert("a".to_owned());
+    });
+    engine.sweep(world.deadline()).await;
+    assert_eq!(world.standing("a").await.unwrap().change, "red");
+    assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_has_changed_is_recorded_anew_and_spends_once() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| lamps.fading = Some("red".to_owned()));
+    world.house.0.writes.plan([Fault::Before]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.record("a").change, Some(json!("red")));
+    assert_eq!(world.standing("a").await.unwrap().change, "red");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_never_comes_to_rest_is_a_failure() {
+    let world = World::lit(["restless"]);
+    let engine = world.engine();
+    assert_eq!(
+        world.deliver(&engine, &config("restless")).await,
+        ["restless Failed transient"]
+    );
+    assert_eq!(world.house.lamps(|lamps| lamps.looked_for.len()), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_leads_to_another_look_and_is_counted() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| lamps.contested = 2);
+    assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+    assert_eq!(world.gauge("Conflicts"), [2.0]);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_came_to_nothing_is_nothing_to_undo() {
+    let world = World::lit(["a", "b"]);
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    let engine = world.engine();
+    world.deliver(&dry, &config("a")).await;
+    world.house.lamps(|lamps| lamps.seen.lit.remove("a"));
+    assert_eq!(world.deliver(&engine, &config("a")).await, ["a AlreadyInPlace out"]);
+    assert_eq!((world.record("a").change, world.record("a").image), (None, None));
+    world.deliver(&engine, &config("left")).await;
+    for lamp in ["a", "left"] {
+        assert_eq!(world.undo(&engine, lamp).await, Err("Refused".to_owned()), "{lamp}");
+    }
+    // What was announced may have been made: a dry run leaves its record, and it can be taken back.
+    world.house.0.writes.plan([Fault::Denied]);
+    world.deliver(&engine, &config("b")).await;
+    let before = world.record("b");
+    assert_eq!(world.deliver(&dry, &config("b")).await, ["b WouldRemediate put-out"]);
+    assert_eq!(world.record("b"), before);
+    assert_eq!(world.undo(&engine, "b").await.unwrap(), ["b Undone lit"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sample_is_acted_on_only_if_a_setting_says_so() {
+    let world = World::lit(["a"]);
+    let mut sample = control("S3.17", "a");
+    sample["detail"]["findings"][0]["Title"] = json!("[SAMPLE] a control");
+    assert_eq!(world.deliver(&world.engine(), &sample).await, ["a Declined sample"]);
+    let settings = json!({ "functions": { "block-ip": { "sampleFindings": true } } });
+    let engine = world.engine_with(&settings, Faults::default());
+    assert_eq!(world.deliver(&engine, &sample).await, ["a Remediated out"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finding_that_still_counts_as_new_is_answered_whatever_its_twin_says() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = control("S3.17", "a");
+    world.deliver(&engine, &event).await;
+    let mut answered = event.clone();
+    answered["detail"]["findings"][0]["Workflow"]["Status"] = json!("NOTIFIED");
+    for batch in [
+        [("1", 1, &answered), ("2", 1, &event)],
+        [("3", 1, &event), ("4", 1, &answered)],
+    ] {
+        assert_eq!(told(&world.batch(&engine, &batch).await.summary), ["a Remediated out"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_and_sources_are_told_each_for_themselves() {
+    for (deaf, untold, unanswered) in [(Deaf::People, true, false), (Deaf::Sources, false, true)] {
+        let world = World::lit(["a"]);
+        let engine = world.engine();
+        let event = control("S3.17", "a");
+        *world.told.2.lock().unwrap() = deaf;
+        assert_eq!(
+            world.batch(&engine, &[("m", 1, &event)]).await.redeliver,
+            ["m"],
+            "{deaf:?}"
+        );
+        let record = world.record("a");
+        assert_eq!((record.untold, record.unanswered), (untold, unanswered), "{deaf:?}");
+        let told = world.told.0.reports().len();
+        *world.told.2.lock().unwrap() = Deaf::Nobody;
+        assert_eq!(world.batch(&engine, &[("m", 2, &event)]).await.redeliver, [""; 0]);
+        assert_eq!(world.told.0.reports().len(), told + 1, "{deaf:?}");
+        assert_eq!(world.told.0.reports()[told].notice, untold, "{deaf:?}");
+        let record = world.record("a");
+        assert!(!record.untold && !record.unanswered, "{deaf:?}");
+    }
+    // Nobody but people is to be told of what Config found.
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    *world.told.2.lock().unwrap() = Deaf::People;
+    let event = config("a");
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    *world.told.2.lock().unwrap() = Deaf::Nobody;
+    world.batch(&engine, &[("m", 2, &event)]).await;
+    assert!(!world.record("a").untold);
+    assert_eq!(world.told.0.reports().len(), 2);
+
+    // An undo whose source alone does not know of it.
+    *world.told.2.lock().unwrap() = Deaf::Sources;
+    let world = World {
+        told: world.told.clone(),
+        ..World::lit(["a"])
+    };
+    let engine = world.engine();
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    world.undo(&engine, "a").await.unwrap();
+    *world.told.2.lock().unwrap() = Deaf::Nobody;
+    let told = world.told.0.reports().len();
+    assert_eq!(world.undo(&engine, "a").await, Err("Refused".to_owned()));
+    assert_eq!(world.told.0.reports().len(), told + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_told_once_of_an_escalation_is_not_told_again() {
+    let world = World::lit(["odd"]);
+    let engine = world.engine();
+    let event = config("odd");
+    world.deliver(&engine, &event).await;
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    assert!(!world.record("odd").untold);
+    world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(world.told.0.notices(), ["Escalated odd"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_message_that_comes_again_does_not_tell_for_it() {
+    let world = World::lit(["a", "attic"]);
+    let engine = world.engine();
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    world.told.0.is_out_of_reach(false);
+    let mut both = event.clone();
+    both["detail"]["findings"][0]["Workflow"]["Status"] = json!("NOTIFIED");
+    let resources = both["detail"]["findings"][0]["Resources"].as_array_mut().unwrap();
+    let mut attic = resources[0].clone();
+    attic["Id"] = json!("attic");
+    resources.push(attic);
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(world.batch(&engine, &[("other", 1, &both)]).await.redeliver, ["other"]);
+    assert!(world.record("a").untold);
+    assert!(world.standing("attic").await.is_none(), "each room has its own");
+}
+
+#[test]
+fn what_became_of_two_parts_of_a_batch_is_one() {
+    let of = |id: &str| BatchSummary {
+        redeliver: vec![id.to_owned(), "both".to_owned()],
+        summary: Summary {
+            unsettled: vec![id.to_owned()],
+            declined: vec![Reason::new(id, "")],
+            ..Summary::default()
+        },
+    };
+    let mut all = of("b");
+    all.absorb(of("a"));
+    assert_eq!(all.redeliver, ["a", "b", "both"]);
+    assert_eq!(all.summary.unsettled, ["b", "a"]);
+    assert_eq!(all.summary.declined.len(), 2);
 }

@@ -200,3 +200,73 @@ impl Ledger for MemoryLedger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_turn_is_free_again_when_its_time_is_over() {
+        let ledger = MemoryLedger::default();
+        let (now, every) = (Timestamp::UNIX_EPOCH, Duration::from_secs(2));
+        assert_eq!(ledger.turn("a", every, now).await, Ok(Turn::Ours));
+        assert_eq!(ledger.turn("b", every, now).await, Ok(Turn::Ours));
+        let almost = now + Duration::from_secs(1);
+        assert_eq!(ledger.turn("a", every, almost).await, Ok(Turn::At(now + every)));
+        assert_eq!(ledger.turn("a", every, now + every).await, Ok(Turn::Ours));
+        // A clock that was set back does not keep it for ever.
+        assert_eq!(ledger.turn("a", every, now - every).await, Ok(Turn::Ours));
+    }
+
+    #[tokio::test]
+    async fn no_revision_of_an_entry_comes_twice() {
+        let ledger = MemoryLedger::default();
+        let budget = Budget {
+            key: "hour".to_owned(),
+            limit: 1,
+        };
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "r",
+            scope: "s",
+        };
+        let put = |revision| {
+            StandingWrite::Put(Standing {
+                target: "t".to_owned(),
+                revision,
+                phase: crate::ledger::Phase::Active,
+                record: RecordId::parse("r-0123456789abcdef01234567").unwrap(),
+                change: 1_u8,
+            })
+        };
+        let write = async |standing| {
+            let entry = Entry {
+                record: None,
+                standing: Some(standing),
+            };
+            ledger.write(scope, &[entry], &budget).await.unwrap().remove(0)
+        };
+        let revision = async || ledger.standing::<u8>(scope).await.unwrap().remove(0).revision;
+        assert_eq!(write(put(Revision::ABSENT)).await, Written::Stored);
+        let first = revision().await;
+        assert_ne!(first, Revision::ABSENT);
+        assert_eq!(write(put(Revision::ABSENT)).await, Written::Behind);
+        let target = "t".to_owned();
+        assert_eq!(
+            write(StandingWrite::Remove {
+                target,
+                revision: first
+            })
+            .await,
+            Written::Stored
+        );
+        assert_eq!(write(put(Revision::ABSENT)).await, Written::Stored);
+        assert!(revision().await > first);
+        assert_eq!(ledger.writes(), 3);
+        let elsewhere = ScopeKey {
+            scope: "other",
+            ..scope
+        };
+        assert_eq!(ledger.standing::<u8>(elsewhere).await, Ok(Vec::new()));
+    }
+}

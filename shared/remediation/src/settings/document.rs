@@ -437,4 +437,22 @@ mod tests {
         assert!(!covers("KMS.1", "role/deploy-x", last) && !covers("IAM.1", "role/x", last));
         assert!(!exemption.covers(&AccountId::new("444455556666"), "IAM.1", "role/deploy-x", last));
     }
+
+    #[test]
+    fn an_exemption_holds_to_the_end_of_its_last_day() {
+        let of = |account: Value| {
+            let exemption =
+                json!({"resource": "user/a", "owner": "o", "reason": "r", "expires": "2026-12-31", "account": account});
+            Document::parse(&json!({ "exemptions": [exemption] }).to_string())
+                .unwrap()
+                .exemptions
+                .remove(0)
+        };
+        let (all, one) = (of(json!(null)), of(json!("111122223333")));
+        assert_eq!((all.place(), one.place()), ("all", "111122223333"));
+        assert_eq!(all.end(), "2027-01-01T00:00:00Z".parse::<Timestamp>().unwrap());
+        let last = all.end() - chrono::TimeDelta::seconds(1);
+        let holds = |account: &str, now| one.holds(&AccountId::new(account), now);
+        assert!(holds("111122223333", last) && !holds("111122223333", one.end()) && !holds("444455556666", last));
+    }
 }
