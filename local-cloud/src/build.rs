@@ -38,11 +38,24 @@ pub fn function(name: &str) -> Result<PathBuf> {
     Ok(folder.as_ref().map_err(|error| anyhow!("{error}"))?.join(name))
 }
 
+/// A cargo that is not told what the cargo that runs us says of our package: build scripts watch these variables, `ring`'s among them, and
+/// with it all of TLS would be built again by whoever comes next.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 fn build() -> Result<PathBuf> {
     let workspace = workspace()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let names = FUNCTIONS.iter().chain(&["securecart"]);
-    let built = Command::new(cargo)
+    let built = cargo()
         .args(["build", "--workspace"])
         .args(names.flat_map(|name| ["--bin", name]))
         .current_dir(&workspace)

@@ -35,7 +35,7 @@ pub fn command(arguments: &[&str]) -> Result<()> {
         build.args(FUNCTIONS.iter().flat_map(|name| ["--package", name]));
         run(build.current_dir(&workspace).env("PATH", &path))?;
     }
-    let mut measure = Command::new("cargo");
+    let mut measure = local_cloud::cargo();
     measure
         .args(["run", "--quiet", "--workspace", "--bin", "bench", "--"])
         .args(arguments);

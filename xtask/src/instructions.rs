@@ -28,7 +28,7 @@ pub fn command(arguments: &[&str]) -> Result<()> {
     let workspace = local_cloud::workspace()?;
     let expected = workspace.join(EXPECTED);
     let mut counts: BTreeMap<String, u64> = serde_json::from_slice(&fs::read(&expected)?)?;
-    let mut build = Command::new("cargo");
+    let mut build = local_cloud::cargo();
     build.args([
         "build",
         "--quiet",

@@ -1,6 +1,6 @@
 //! How long reading and deciding take, and how that grows: the benchmarks of `remediation` and `block-ip`, as a table and a picture.
 
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -36,7 +36,7 @@ pub fn command(arguments: &[&str]) -> Result<()> {
     };
     let workspace = local_cloud::workspace()?;
     for (package, bench) in [("remediation", "intake"), ("block-ip", "decide")] {
-        let mut cargo = Command::new("cargo");
+        let mut cargo = local_cloud::cargo();
         run(cargo
             .args(["bench", "--package", package, "--bench", bench])
             .current_dir(&workspace))?;

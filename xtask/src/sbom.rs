@@ -95,7 +95,7 @@ fn gather(workspace: &Path, folder: &Path) -> Result<()> {
 
 /// The packages that a function is linked with, or made by, by Cargo.lock.
 fn needed(workspace: &Path, function: &str) -> Result<BTreeSet<(String, String)>> {
-    let mut command = Command::new("cargo");
+    let mut command = local_cloud::cargo();
     command
         .current_dir(workspace)
         .args(["tree", "--locked", "--package", function]);

@@ -22,7 +22,7 @@ impl Tool {
         let path = root.join("bin").join(self.name);
         if !self.is_there(&path) {
             println!("installing {} {}", self.name, self.version);
-            let mut install = Command::new("cargo");
+            let mut install = local_cloud::cargo();
             install.args(["install", "--quiet", "--locked", "--force", "--root"]);
             install.arg(&root).args([self.name, "--version", self.version]);
             // In a build folder of its own, so that what several tools share is built once.
