@@ -86,6 +86,8 @@ struct Named<T> {
 const SETTLING: usize = 16;
 /// Why nothing is approved or undone while the kill switch is set.
 const STOPPED: &str = "everything is stopped: set stop to false in the settings first";
+/// What a caller who is no queue hears when the change is made, and Security Hub or people could not be told of it.
+const UNTOLD: &str = "not everybody was told";
 /// The measure of how long it took from the activity to the fix.
 pub const SECONDS_TO_FIX: &str = "SecondsToFix";
 /// Resolutions under way at once.
@@ -182,7 +184,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         };
         let (mut summary, again) = self.run(vec![input], deadline).await;
         if !again.is_empty() && !summary.needs_redelivery() {
-            summary.unsettled.push("not everybody was told".to_owned());
+            summary.unsettled.push(UNTOLD.to_owned());
         }
         summary
     }
@@ -274,15 +276,19 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             at: self.clock.now(),
         };
         let (scope, mut case) = self.recorded(record, kind, Some(word))?;
+        case.messages = vec![0];
         // An order bears no sign of how often it was given.
         case.again.insert(String::new());
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
         }
-        Ok(self
+        let (mut summary, again) = self
             .settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
-            .await
-            .0)
+            .await;
+        if !again.is_empty() && !summary.needs_redelivery() {
+            summary.unsettled.push(UNTOLD.to_owned());
+        }
+        Ok(summary)
     }
 
     /// Whoever gave this word got no answer to it, and others may not have got theirs. An order that is given again is the only

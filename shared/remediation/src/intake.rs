@@ -131,12 +131,23 @@ struct Shape<'a> {
 /// # Errors
 /// When the payload as a whole has none of the known forms. Bad records of a batch are errors of their own, inside.
 pub fn read(payload: &str) -> Result<Invocation, IntakeError> {
+    // Nearly all that comes is a batch, as Lambda writes it, or an event; a look at all keys beforehand would read it twice.
+    if payload.starts_with(r#"{"Records":"#)
+        && let Ok(batch) = serde_json::from_str(payload)
+    {
+        return Ok(batched(batch));
+    }
+    if let Ok(event) = envelope(payload) {
+        return invoked(&event);
+    }
     let shape: Shape<'_> = serde_json::from_str(payload).map_err(|error| IntakeError::malformed("payload", &error))?;
     match shape {
-        Shape { records: Some(_), .. } => read_batch(payload),
+        Shape { records: Some(_), .. } => serde_json::from_str(payload)
+            .map(batched)
+            .map_err(|error| IntakeError::malformed("SQS batch", &error)),
         Shape {
             detail_type: Some(_), ..
-        } => read_event(payload),
+        } => invoked(&envelope(payload)?),
         Shape {
             undo: Some(id),
             approve: None,
@@ -178,8 +189,7 @@ fn order(id: &str, by: Option<String>) -> Result<Order, InvalidRecordId> {
     })
 }
 
-fn read_batch(payload: &str) -> Result<Invocation, IntakeError> {
-    let batch: SqsEvent = serde_json::from_str(payload).map_err(|error| IntakeError::malformed("SQS batch", &error))?;
+fn batched(batch: SqsEvent) -> Invocation {
     let message = |record: aws_lambda_events::sqs::SqsMessage| {
         let intake = record.body.as_deref().ok_or(IntakeError::NoBody).and_then(read_intake);
         let received = record.attributes.get("ApproximateReceiveCount");
@@ -189,15 +199,14 @@ fn read_batch(payload: &str) -> Result<Invocation, IntakeError> {
             intake,
         }
     };
-    Ok(Invocation::Batch(batch.records.into_iter().map(message).collect()))
+    Invocation::Batch(batch.records.into_iter().map(message).collect())
 }
 
-fn read_event(payload: &str) -> Result<Invocation, IntakeError> {
-    let event = envelope(payload)?;
-    if is_schedule(&event) {
+fn invoked(event: &Envelope) -> Result<Invocation, IntakeError> {
+    if is_schedule(event) {
         Ok(Invocation::Schedule)
     } else {
-        Ok(Invocation::Event(findings(&event)?))
+        findings(event).map(Invocation::Event)
     }
 }
 

@@ -1265,12 +1265,17 @@ async fn an_event_that_nobody_was_told_of_is_not_settled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_order_that_nobody_was_told_of_is_told_of_when_it_is_given_again() {
+async fn s91_an_order_that_nobody_was_told_of_says_so_and_tells_when_it_is_given_again() {
     let world = World::lit(["a"]);
     let engine = world.engine();
     world.deliver(&engine, &control("S3.17", "a")).await;
     world.told.0.is_out_of_reach(true);
-    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    let summary = engine
+        .undo(&world.record("a").id, "ann", world.deadline())
+        .await
+        .unwrap();
+    assert_eq!(told(&summary), ["a Undone lit"]);
+    assert_eq!(summary.unsettled, ["not everybody was told"]);
     world.told.0.is_out_of_reach(false);
     let told = || -> Vec<_> {
         world
