@@ -106,6 +106,12 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
                 )
                 .await;
             }
+            "block-public-access" => {
+                let settings = block_public_access::Settings::read(&document)?;
+                let buckets = block_public_access::AwsBuckets::new(&cloud.aws, role.account().clone());
+                let function = block_public_access::BlockPublicAccess::new(buckets, settings.protected);
+                through(function, settings.policy, role, &intakes, &mut tally).await;
+            }
             "close-open-ingress" => {
                 let settings = close_open_ingress::Settings::read(&document)?;
                 let groups = close_open_ingress::AwsGroups::new(&cloud.aws);

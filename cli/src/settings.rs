@@ -80,6 +80,7 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
     for function in FUNCTIONS {
         let read = match function {
             "block-ip" => Policy::read::<block_ip::Own>(&document, function).map(drop),
+            "block-public-access" => Policy::read::<block_public_access::Own>(&document, function).map(drop),
             "close-open-ingress" => Policy::read::<close_open_ingress::Own>(&document, function).map(drop),
             "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function).map(drop),
             "enforce-s3-encryption" => Policy::read::<enforce_s3_encryption::Own>(&document, function).map(drop),
@@ -101,6 +102,7 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
 pub fn whole_schema() -> Value {
     schema(&[
         ("block-ip", of::<block_ip::Own>()),
+        ("block-public-access", of::<block_public_access::Own>()),
         ("close-open-ingress", of::<close_open_ingress::Own>()),
         ("disable-access-key", of::<disable_access_key::Own>()),
         ("enforce-s3-encryption", of::<enforce_s3_encryption::Own>()),

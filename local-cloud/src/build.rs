@@ -9,8 +9,9 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 /// The functions, as their binaries and their folders of sample events are named.
-pub const FUNCTIONS: [&str; 6] = [
+pub const FUNCTIONS: [&str; 7] = [
     "block-ip",
+    "block-public-access",
     "close-open-ingress",
     "disable-access-key",
     "enforce-s3-encryption",

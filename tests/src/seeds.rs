@@ -6,9 +6,15 @@ use serde_json::{Value, json};
 use crate::stack::{Stack, sample};
 
 /// What is changed: by which function, for which sample event.
-pub const CHANGES: [(&str, &str, &str); 19] = [
+pub const CHANGES: [(&str, &str, &str); 21] = [
     ("an address in the set", "block-ip", "ssh-brute-force"),
     ("several addresses", "block-ip", "port-probe-several"),
+    (
+        "a block where there was none",
+        "block-public-access",
+        "securityhub-s3-8",
+    ),
+    ("a block in part", "block-public-access", "config-public-write"),
     ("a rule of a security group", "close-open-ingress", "securityhub-ec2-13"),
     (
         "the default of a Region",
@@ -63,6 +69,8 @@ pub const CHANGES: [(&str, &str, &str); 19] = [
 const GROUP: &str = "sg-0a1b2c3d4e5f60718";
 const ORDERS: &str = "securecart-orders-111122223333";
 const UPLOADS: &str = "securecart-uploads-111122223333";
+const MEDIA: &str = "securecart-media-111122223333";
+const WEBSITE: &str = "securecart-website-111122223333";
 
 pub const BUCKET: &str = "securecart-exports-111122223333";
 pub const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
@@ -195,14 +203,40 @@ pub fn credentials(stack: &Stack) {
     stack.cloud.set_identities(&identities).unwrap();
 }
 
+/// Buckets that are open to everybody, or could be opened: one on which only ACLs are blocked, and a website.
+pub fn public_buckets(stack: &Stack) {
+    let acls = json!({
+        "BlockPublicAcls": true, "IgnorePublicAcls": true, "BlockPublicPolicy": false, "RestrictPublicBuckets": false,
+    });
+    let site = json!({ "IndexDocument": { "Suffix": "index.html" } });
+    stack.boto3(&[
+        ("s3", "create_bucket", json!({ "Bucket": MEDIA })),
+        ("s3", "create_bucket", json!({ "Bucket": UPLOADS })),
+        ("s3", "create_bucket", json!({ "Bucket": WEBSITE })),
+        // S3 blocks all public access to new buckets.
+        ("s3", "delete_public_access_block", json!({ "Bucket": MEDIA })),
+        ("s3", "delete_public_access_block", json!({ "Bucket": WEBSITE })),
+        (
+            "s3",
+            "put_public_access_block",
+            json!({ "Bucket": UPLOADS, "PublicAccessBlockConfiguration": acls }),
+        ),
+        (
+            "s3",
+            "put_bucket_website",
+            json!({ "Bucket": WEBSITE, "WebsiteConfiguration": site }),
+        ),
+    ]);
+}
+
 /// All that [`CHANGES`] are about.
 pub fn everything(stack: &Stack) {
     credentials(stack);
     permissions(stack);
+    public_buckets(stack);
     let read = json!([{ "Effect": "Allow", "Principal": { "AWS": "111122223333" }, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{ORDERS}/*") }]);
     stack.boto3(&[
         ("s3", "create_bucket", json!({ "Bucket": ORDERS })),
-        ("s3", "create_bucket", json!({ "Bucket": UPLOADS })),
         (
             "s3",
             "put_bucket_policy",

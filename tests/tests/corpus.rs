@@ -196,6 +196,7 @@ fn claimed_by(finding: &Finding) -> Vec<IpAddr> {
 /// What the other functions make of a finding.
 fn others(finding: &Finding) -> Vec<String> {
     vec![
+        told("block-public-access", block_public_access::claim(finding)),
         told("close-open-ingress", close_open_ingress::claim(finding)),
         told("disable-access-key", disable_access_key::claim(finding)),
         told("enforce-s3-encryption", enforce_s3_encryption::claim(finding)),

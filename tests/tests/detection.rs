@@ -32,12 +32,12 @@ const IN_OTHER_STANDARDS: [(&str, &str); 4] = [
 
 /// Of the controls in the functions' fields those that the user guide of Security Hub lists for the AWS Foundational Security Best
 /// Practices 1.0.0 and for CIS 3.0.0.
-const FOUNDATIONAL: [&str; 13] = [
+const FOUNDATIONAL: [&str; 17] = [
     "EC2.3", "EC2.7", "EC2.18", "EC2.19", "IAM.1", "IAM.2", "IAM.3", "IAM.8", "IAM.21", "KMS.1", "KMS.2", "RDS.3",
-    "S3.5",
+    "S3.1", "S3.2", "S3.3", "S3.5", "S3.8",
 ];
-const CIS_3_0: [&str; 10] = [
-    "EC2.7", "EC2.53", "EC2.54", "IAM.2", "IAM.3", "IAM.22", "IAM.27", "IAM.28", "RDS.3", "S3.5",
+const CIS_3_0: [&str; 12] = [
+    "EC2.7", "EC2.53", "EC2.54", "IAM.2", "IAM.3", "IAM.22", "IAM.27", "IAM.28", "RDS.3", "S3.1", "S3.5", "S3.8",
 ];
 
 fn resources(template: &Value, kind: &str) -> Vec<Value> {
@@ -70,8 +70,9 @@ fn claimants(event: &Value) -> Vec<&'static str> {
         panic!("{event}")
     };
     let finding = &findings[0];
-    let all: [(&str, bool); 6] = [
+    let all: [(&str, bool); 7] = [
         ("block-ip", is_claimed(block_ip::attackers(finding))),
+        ("block-public-access", is_claimed(block_public_access::claim(finding))),
         ("close-open-ingress", is_claimed(close_open_ingress::claim(finding))),
         ("disable-access-key", is_claimed(disable_access_key::claim(finding))),
         (

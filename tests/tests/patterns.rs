@@ -66,9 +66,12 @@ enum Wish {
 /// The functions, as their rules begin, each with what it claims.
 type Claims = fn(&Finding) -> bool;
 
-const FUNCTIONS: [(&str, Claims); 4] = [
+const FUNCTIONS: [(&str, Claims); 5] = [
     ("BlockIp", |finding| {
         matches!(block_ip::attackers(finding), Claim::Targets(_))
+    }),
+    ("BlockPublicAccess", |finding| {
+        matches!(block_public_access::claim(finding), Claim::Targets(_))
     }),
     ("DisableAccessKey", |finding| {
         matches!(disable_access_key::claim(finding), Claim::Targets(_))
@@ -157,6 +160,7 @@ fn s3_what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
     // The samples alone.
     for (function, least) in [
         ("BlockIp", 11),
+        ("BlockPublicAccess", 13),
         ("DisableAccessKey", 18),
         ("EnforceS3Encryption", 10),
         ("RevokePermissions", 22),
@@ -262,6 +266,26 @@ fn what_is_over_passes_no_rule(cloud: &LocalCloud, patterns: &BTreeMap<String, V
             json!("UnusedIAMUserPassword"),
         ),
         (
+            "block-public-access/securityhub-s3-8.json",
+            "/detail/findings/0/GeneratorId",
+            json!("security-control/S3.18"),
+        ),
+        (
+            "block-public-access/securityhub-s3-3-pci-legacy.json",
+            "/detail/findings/0/GeneratorId",
+            json!("pci-dss/v/3.2.1/PCI.S3.3"),
+        ),
+        (
+            "block-public-access/config-public-read.json",
+            "/detail/newEvaluationResult/complianceType",
+            json!("COMPLIANT"),
+        ),
+        (
+            "block-public-access/access-analyzer-public-bucket.json",
+            "/detail/status",
+            json!("RESOLVED"),
+        ),
+        (
             "close-open-ingress/cloudtrail-authorize-ingress.json",
             "/detail/eventName",
             json!("RevokeSecurityGroupIngress"),
@@ -299,7 +323,7 @@ fn what_is_over_passes_no_rule(cloud: &LocalCloud, patterns: &BTreeMap<String, V
         (
             "enforce-s3-encryption/securityhub-s3-17.json",
             "/detail/findings/0/GeneratorId",
-            json!("security-control/S3.1"),
+            json!("security-control/S3.7"),
         ),
         (
             "enforce-s3-encryption/config-ssl-requests-only.json",

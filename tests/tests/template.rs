@@ -31,7 +31,7 @@ struct Function {
     read: fn(SettingsReader) -> Result<Mode, InvalidSettings>,
 }
 
-const FUNCTIONS: [Function; 6] = [
+const FUNCTIONS: [Function; 7] = [
     Function {
         name: "block-ip",
         settings: &["BLOCK_IPV4_SETS", "BLOCK_IPV6_SETS"],
@@ -43,6 +43,27 @@ const FUNCTIONS: [Function; 6] = [
         read: |reader| {
             let environment = block_ip::Environment::read(reader)?;
             Ok(block_ip::Settings::read(&environment, &settings())?.policy.mode)
+        },
+    },
+    Function {
+        name: "block-public-access",
+        settings: &[],
+        actions: &[
+            ("s3:ListBucket", "HeadBucket: is it there, and in which Region"),
+            ("s3:GetBucketPublicAccessBlock", "looks before and after"),
+            (
+                "s3:PutBucketPublicAccessBlock",
+                "PutPublicAccessBlock and DeletePublicAccessBlock",
+            ),
+            (
+                "s3:GetBucketWebsite",
+                "whether the bucket is a website, which everybody is meant to read",
+            ),
+        ],
+        anywhere: &[],
+        read: |reader| {
+            reader.finish(Some(()))?;
+            Ok(block_public_access::Settings::read(&settings())?.policy.mode)
         },
     },
     Function {
@@ -228,7 +249,8 @@ const RUNTIME: [&str; 5] = [
 
 /// Read by the runtime of those that act in member accounts, too.
 const MEMBERS: [&str; 3] = ["MEMBER_ACCOUNTS", "MEMBER_EXTERNAL_ID", "MEMBER_ROLE"];
-const IN_MEMBERS: [&str; 5] = [
+const IN_MEMBERS: [&str; 6] = [
+    "block-public-access",
     "close-open-ingress",
     "disable-access-key",
     "enforce-s3-encryption",
@@ -411,6 +433,7 @@ fn s16_the_default_document_is_what_the_code_does_without_one() {
                     let environment = block_ip::Environment::read(reader).unwrap();
                     format!("{:?}", block_ip::Settings::read(&environment, document).unwrap())
                 }
+                "block-public-access" => format!("{:?}", block_public_access::Settings::read(document).unwrap()),
                 "close-open-ingress" => format!("{:?}", close_open_ingress::Settings::read(document).unwrap()),
                 "enforce-storage-encryption" => {
                     format!("{:?}", enforce_storage_encryption::Settings::read(document).unwrap())

@@ -2,7 +2,7 @@
 
 use remediation::{
     Claim,
-    finding::{Detail, Finding, Resource, Rule},
+    finding::{Detail, Finding, Resource, Rule, general_purpose_bucket},
     ids::BucketName,
     outcome::Reason,
 };
@@ -16,7 +16,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     let check = match &finding.detail {
         Detail::Compliance(check) => check,
         Detail::BucketCreated(name) => {
-            return match bucket(name) {
+            return match general_purpose_bucket(name) {
                 Ok(bucket) => Claim::Targets(vec![Target::Encryption(bucket, Want::Chosen)]),
                 Err(reason) => Claim::Declined(reason),
             };
@@ -61,7 +61,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     if let Some(reason) = check.is_no_violation(kind) {
         return Claim::Declined(reason);
     }
-    let buckets: Result<Vec<_>, Reason> = check.resources.iter().map(named).collect();
+    let buckets: Result<Vec<_>, Reason> = check.resources.iter().map(Resource::bucket).collect();
     match buckets {
         Ok(buckets) if buckets.is_empty() => declined("no-bucket", format!("{kind} names no resource")),
         Ok(buckets) => Claim::Targets(buckets.into_iter().map(target).collect()),
@@ -71,34 +71,4 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
 
 fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
     Claim::Declined(Reason::new(code, text))
-}
-
-/// A bucket's ARN has neither Region nor account: `arn:aws:s3:::name`. AWS Config sends the bare name.
-fn named(resource: &Resource) -> Result<BucketName, Reason> {
-    if resource.kind != "AWS::S3::Bucket" {
-        let text = format!("{} {} is not a bucket", resource.kind, resource.id);
-        return Err(Reason::new("not-a-bucket", text));
-    }
-    bucket(
-        resource
-            .name
-            .as_deref()
-            .or_else(|| resource.id.rsplit(':').next())
-            .unwrap_or_default(),
-    )
-}
-
-fn bucket(name: &str) -> Result<BucketName, Reason> {
-    match BucketName::parse(name) {
-        None => Err(Reason::new(
-            "not-a-bucket",
-            format!("{name:?} is not the name of a bucket"),
-        )),
-        Some(bucket) if bucket.is_directory() => {
-            let text =
-                format!("{bucket} is a directory bucket, which has one key for its life and no policy of this kind");
-            Err(Reason::new("directory-bucket", text))
-        }
-        Some(bucket) => Ok(bucket),
-    }
 }

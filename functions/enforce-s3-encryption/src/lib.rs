@@ -18,7 +18,7 @@ pub use buckets::{Buckets, Write};
 pub use claim::claim;
 pub use encryption::{Encrypted, Encrypting, Encryption, Key, Surroundings};
 pub use sdk::AwsBuckets;
-pub use settings::{DefaultEncryption, Own, Protected, Settings};
+pub use settings::{DefaultEncryption, Own, Settings};
 pub use tls::{Governed, Merged, Merging, merge};
 
 use std::time::Duration;
@@ -28,14 +28,16 @@ use futures_util::future::{try_join, try_join3};
 use remediation::{
     Approved, Claim, Receipt, Remediation, View,
     clock::Timestamp,
-    failure::{Class, Failure},
+    failure::Failure,
     finding::Finding,
     ids::BucketName,
     ledger::{Image, Standing},
     outcome::Reason,
     plan::Plan,
     policy::Narrowed,
+    settings::BucketPattern,
 };
+use remediation_aws::gone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -91,9 +93,7 @@ impl<B: Buckets> Remediation for EnforceS3Encryption<B> {
     }
 
     fn guard(&self, target: &Target) -> Option<Reason> {
-        let bucket = target.bucket();
-        let is_protected = self.settings.protected.iter().any(|protected| protected.covers(bucket));
-        is_protected.then(|| Reason::new("protected-bucket", format!("{bucket} is protected by a setting")))
+        BucketPattern::protect(&self.settings.protected, target.bucket())
     }
 
     fn resources(&self, target: &Target) -> Vec<String> {
@@ -223,15 +223,6 @@ impl<B: Buckets> EnforceS3Encryption<B> {
             current,
             surroundings,
         }))
-    }
-}
-
-/// A bucket that disappears between two reads is gone.
-fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match read {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if failure.class == Class::Permanent && failure.code == "NoSuchBucket" => Ok(None),
-        Err(failure) => Err(failure),
     }
 }
 

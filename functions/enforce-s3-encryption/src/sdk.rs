@@ -14,7 +14,7 @@ use remediation::{
     failure::{Class, Failure},
     ids::{AccountId, BucketName},
 };
-use remediation_aws::{Aws, BucketPolicies, changed_meanwhile, classify, found, unexpected};
+use remediation_aws::{Aws, BucketPolicies, changed_meanwhile, classify, found, meanwhile, unexpected};
 
 use crate::{
     buckets::{Buckets, Write},
@@ -115,17 +115,6 @@ fn read(rule: &ServerSideEncryptionRule) -> Encryption {
     }
 }
 
-/// A bucket that is gone, or that somebody else is just writing to, is looked at again.
-fn meanwhile(failure: Failure) -> Failure {
-    match failure.code.as_str() {
-        "NoSuchBucket" | "OperationAborted" => Failure {
-            class: Class::Conflict,
-            ..failure
-        },
-        _ => failure,
-    }
-}
-
 impl Buckets for AwsBuckets {
     async fn region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
         self.buckets.region(bucket).await
@@ -149,10 +138,7 @@ impl Buckets for AwsBuckets {
     }
 
     async fn is_website(&self, bucket: &BucketName, region: &str) -> Result<bool, Failure> {
-        let call = self.s3(region).get_bucket_website().bucket(bucket.as_str());
-        let answer = call.expected_bucket_owner(self.owner()).send().await;
-        let answer = found("s3:GetBucketWebsite", "NoSuchWebsiteConfiguration", answer)?;
-        Ok(answer.is_some())
+        self.buckets.is_website(bucket, region).await
     }
 
     async fn grantees(&self, bucket: &BucketName, region: &str) -> Result<Vec<String>, Failure> {
@@ -281,17 +267,5 @@ mod tests {
             .blocked_encryption_types(blocked)
             .build();
         assert_eq!(read(&rule), encryption(AES256, None, &["SSE-C"]));
-    }
-
-    #[test]
-    fn what_changes_under_a_write_is_looked_at_again() {
-        for (code, class) in [
-            ("NoSuchBucket", Class::Conflict),
-            ("OperationAborted", Class::Conflict),
-            ("MalformedPolicy", Class::Permanent),
-        ] {
-            let failure = Failure::new(Class::Permanent, "s3:PutBucketPolicy", code, "");
-            assert_eq!(meanwhile(failure).class, class, "{code}");
-        }
     }
 }

@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use remediation::{
     engine::Policy,
-    ids::{AccountId, BucketName, RoleArn},
-    settings::{Document, InvalidSettings, Section},
+    ids::{AccountId, RoleArn},
+    settings::{BucketPattern, Document, InvalidSettings, Section},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de::Error};
@@ -35,23 +35,6 @@ impl DefaultEncryption {
     }
 }
 
-/// Buckets that are never touched: a name, or how names begin.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-#[schemars(inline, extend("pattern" = r"^[A-Za-z0-9._-]+\*?$"))]
-pub struct Protected(String);
-
-impl Protected {
-    /// Whether this one is meant.
-    #[must_use]
-    pub fn covers(&self, bucket: &BucketName) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(beginning) => bucket.as_str().starts_with(beginning),
-            None => bucket.as_str() == self.0,
-        }
-    }
-}
-
 /// What the operator sets for this function alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -61,7 +44,7 @@ pub struct Own {
     /// SSE-S3; else the ARNs of your KMS keys, one for each account and Region.
     pub default_encryption: DefaultEncryption,
     /// Buckets that are never touched, such as a website. A `*` at the end stands for the rest of the name.
-    pub protected_buckets: Vec<Protected>,
+    pub protected_buckets: Vec<BucketPattern>,
 }
 
 impl Section for Own {}
@@ -76,7 +59,7 @@ pub struct Settings {
     /// What buckets are encrypted with.
     pub encryption: DefaultEncryption,
     /// Buckets that are never touched.
-    pub protected: Vec<Protected>,
+    pub protected: Vec<BucketPattern>,
 }
 
 impl Settings {
@@ -92,22 +75,6 @@ impl Settings {
             encryption: own.default_encryption,
             protected: own.protected_buckets,
         })
-    }
-}
-
-impl TryFrom<String> for Protected {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let name = text.strip_suffix('*').unwrap_or(&text);
-        let is_valid = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && !name.is_empty();
-        if is_valid {
-            Ok(Self(text))
-        } else {
-            Err(format!(
-                "expected the name of a bucket, or how names begin with * after it, not {text:?}"
-            ))
-        }
     }
 }
 
@@ -175,6 +142,8 @@ fn place(text: &str) -> Result<(AccountId, String), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use remediation::ids::BucketName;
+
     use super::*;
 
     fn read(own: &str) -> Result<Settings, InvalidSettings> {

@@ -3,7 +3,7 @@
 use remediation::{
     Claim,
     finding::{Compliance, Detail, ExternalAccess, Finding, Resource, Rule as Checked, UnusedAccess},
-    ids::{BucketName, PrincipalName, Region, UniqueId},
+    ids::{PrincipalName, Region, UniqueId},
     outcome::Reason,
 };
 
@@ -208,16 +208,10 @@ fn external_access(access: &ExternalAccess) -> Claim<Target> {
         "AWS::S3::Bucket" if !by_policy => by_hand(
             "by its ACL or an access point: turn ACLs off (ObjectOwnership BucketOwnerEnforced), or change the access point's policy",
         ),
-        "AWS::S3::Bucket" => {
-            let name = resource.id.rsplit(":::").next().unwrap_or_default();
-            match BucketName::parse(name).filter(|name| !name.is_directory()) {
-                Some(bucket) => Claim::Targets(vec![Target::At(crate::Place::Bucket(bucket), demand)]),
-                None => declined(
-                    "not-a-bucket",
-                    format!("{name:?} is not the name of a general-purpose bucket"),
-                ),
-            }
-        }
+        "AWS::S3::Bucket" => match resource.bucket() {
+            Ok(bucket) => Claim::Targets(vec![Target::At(crate::Place::Bucket(bucket), demand)]),
+            Err(reason) => Claim::Declined(reason),
+        },
         _ => by_hand("by a policy that this function does not change: take them out of it, or archive the finding"),
     }
 }

@@ -1,4 +1,4 @@
-//! Bucket policies. S3 answers for a bucket only in its own Region, and the SDK does not follow it there: a client is kept for
+//! Buckets, and their policies. S3 answers for a bucket only in its own Region, and the SDK does not follow it there: a client is kept for
 //! each Region that was met.
 
 use std::{
@@ -106,6 +106,17 @@ impl BucketPolicies {
         Ok(answer.and_then(|answer| answer.policy))
     }
 
+    /// Whether the bucket is a website.
+    ///
+    /// # Errors
+    /// When S3 does not answer, or there is no such bucket.
+    pub async fn is_website(&self, bucket: &BucketName, region: &str) -> Result<bool, Failure> {
+        let call = self.client(region).get_bucket_website().bucket(bucket.as_str());
+        let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
+        let answer = found("s3:GetBucketWebsite", "NoSuchWebsiteConfiguration", answer)?;
+        Ok(answer.is_some())
+    }
+
     /// Puts `wanted` in the place of `before`, and returns the request's id. S3 has no version to be conditional on: whoever
     /// writes between the read and the write in here is overwritten.
     ///
@@ -143,5 +154,46 @@ impl BucketPolicies {
         let answer = call.expected_bucket_owner(self.owner.as_str()).send().await;
         let answer = answer.map_err(|error| classify("s3:DeleteBucketPolicy", &error))?;
         Ok(answer.request_id().map(str::to_owned))
+    }
+}
+
+/// A bucket that disappears between two reads is gone.
+///
+/// # Errors
+/// Whatever else was wrong.
+pub fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.class == Class::Permanent && failure.code == "NoSuchBucket" => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// A bucket that is gone, or that somebody else is just writing to, is looked at again.
+#[must_use]
+pub fn meanwhile(failure: Failure) -> Failure {
+    match failure.code.as_str() {
+        "NoSuchBucket" | "OperationAborted" => Failure {
+            class: Class::Conflict,
+            ..failure
+        },
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_under_a_write_is_looked_at_again() {
+        for (code, class) in [
+            ("NoSuchBucket", Class::Conflict),
+            ("OperationAborted", Class::Conflict),
+            ("MalformedPolicy", Class::Permanent),
+        ] {
+            let failure = Failure::new(Class::Permanent, "s3:PutBucketPolicy", code, "");
+            assert_eq!(meanwhile(failure).class, class, "{code}");
+        }
     }
 }

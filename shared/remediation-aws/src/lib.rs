@@ -18,7 +18,7 @@ mod runtime;
 mod settings;
 
 #[cfg(feature = "s3")]
-pub use buckets::BucketPolicies;
+pub use buckets::{BucketPolicies, gone, meanwhile};
 pub use calls::https_client;
 pub use clients::Aws;
 #[cfg(feature = "ec2")]

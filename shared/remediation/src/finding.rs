@@ -32,7 +32,7 @@ pub(crate) use ocsf::from_ocsf;
 
 use crate::{
     clock::Timestamp,
-    ids::{AccountId, FindingId, FindingVersion, Region},
+    ids::{AccountId, BucketName, FindingId, FindingVersion, Region},
     outcome::Reason,
     text::{is_hidden, one_line},
 };
@@ -284,6 +284,41 @@ pub struct Resource {
     pub name: Option<String>,
     /// The unique id, such as `AIDA…`, where the finding's details state it.
     pub unique_id: Option<String>,
+}
+
+impl Resource {
+    /// The bucket that it is. A bucket's ARN has neither Region nor account, `arn:aws:s3:::name`; AWS Config sends the bare
+    /// name.
+    ///
+    /// # Errors
+    /// Why it is none that a function may touch.
+    pub fn bucket(&self) -> Result<BucketName, Reason> {
+        if self.kind != "AWS::S3::Bucket" {
+            let text = format!("{} {} is not a bucket", self.kind, self.id);
+            return Err(Reason::new("not-a-bucket", text));
+        }
+        let last = || self.id.rsplit(':').next();
+        general_purpose_bucket(self.name.as_deref().or_else(last).unwrap_or_default())
+    }
+}
+
+/// The bucket of this name. Directory buckets have an API of their own.
+///
+/// # Errors
+/// When it is the name of no bucket, or of a directory bucket.
+pub fn general_purpose_bucket(name: &str) -> Result<BucketName, Reason> {
+    match BucketName::parse(name) {
+        None => {
+            let text = format!("{name:?} is not the name of a bucket");
+            Err(Reason::new("not-a-bucket", text))
+        }
+        Some(bucket) if bucket.is_directory() => {
+            let text =
+                format!("{bucket} is a directory bucket, which has neither such settings nor policies of this kind");
+            Err(Reason::new("directory-bucket", text))
+        }
+        Some(bucket) => Ok(bucket),
+    }
 }
 
 /// Rules for incoming traffic that were just added to a security group.

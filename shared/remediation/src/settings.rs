@@ -1,6 +1,7 @@
 //! What is set: by the deployment in the environment, by the operator in one JSON document. A setting that cannot be read
 //! stops the function before it acts, and names itself.
 
+mod buckets;
 mod document;
 mod environment;
 mod strict;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 
 use crate::text::one_line;
 
+pub use buckets::BucketPattern;
 pub use document::{Document, Exemption, FUNCTIONS, Section, of, schema};
 pub use environment::{SettingsReader, list};
 pub use units::{Days, Hours, Net};

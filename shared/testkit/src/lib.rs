@@ -31,3 +31,8 @@ pub fn role(account: &str) -> remediation::ids::RoleArn {
     remediation::ids::RoleArn::parse(&format!("arn:aws:iam::{account}:role/own"))
         .unwrap_or_else(|wrong| panic!("{wrong}"))
 }
+
+/// The example of the page compiles, and does what the page says.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/ADDING_A_REMEDIATION.md")]
+struct AddingARemediation;

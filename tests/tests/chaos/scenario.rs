@@ -65,6 +65,24 @@ pub const SCENARIOS: &[Scenario] = &[
     of("block again", "block-ip", "ssh-brute-force", Then::Again),
     of("reconcile the sets", "block-ip", "ssh-brute-force", Then::Schedule),
     of(
+        "block a bucket",
+        "block-public-access",
+        "securityhub-s3-8",
+        Then::Nothing,
+    ),
+    of(
+        "open the bucket again",
+        "block-public-access",
+        "securityhub-s3-8",
+        Then::Undo,
+    ),
+    of(
+        "block what is blocked in part",
+        "block-public-access",
+        "config-public-write",
+        Then::Nothing,
+    ),
+    of(
         "close a rule",
         "close-open-ingress",
         "securityhub-ec2-13",

@@ -14,8 +14,9 @@ use super::{Hours, InvalidSetting, InvalidSettings, Mode, strict};
 use crate::{clock::Timestamp, ids::AccountId, json, policy::matches};
 
 /// The functions that there are; settings of any other name are a mistake.
-pub const FUNCTIONS: [&str; 6] = [
+pub const FUNCTIONS: [&str; 7] = [
     "block-ip",
+    "block-public-access",
     "close-open-ingress",
     "disable-access-key",
     "enforce-s3-encryption",
