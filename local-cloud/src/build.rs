@@ -45,7 +45,10 @@ fn build() -> Result<PathBuf> {
     let mut command = Command::new(cargo);
     // What cargo says of the test's package, `ring` would be built anew for, and every SDK with it.
     for (name, _) in std::env::vars_os() {
-        if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|of| name.to_string_lossy().starts_with(of)) {
+        if ["CARGO_MANIFEST_", "CARGO_PKG_"]
+            .iter()
+            .any(|of| name.to_string_lossy().starts_with(of))
+        {
             command.env_remove(name);
         }
     }

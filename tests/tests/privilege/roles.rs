@@ -33,7 +33,11 @@ pub struct Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = if self.account == HOME { "at home" } else { "in a member account" };
+        let place = if self.account == HOME {
+            "at home"
+        } else {
+            "in a member account"
+        };
         write!(f, "{} {place}", self.function)
     }
 }
@@ -70,7 +74,12 @@ impl Role {
     pub fn refused(&self, calls: &[&Call]) -> BTreeSet<String> {
         let wrong = |call: &&&Call| !(self.allows(call) && call.decision != Some(false));
         let text = |call: &&Call| {
-            let Call { action, resource, conditions, decision } = call;
+            let Call {
+                action,
+                resource,
+                conditions,
+                decision,
+            } = call;
             format!("{self}: {action} on {resource} with {conditions:?} is not allowed; ministack says {decision:?}")
         };
         calls.iter().filter(wrong).map(text).collect()
@@ -90,8 +99,13 @@ impl Role {
             let used: Vec<_> = calls.iter().filter(|call| is_about(statement, call)).collect();
             let sid = statement.sid().unwrap();
             let actions = statement.list("Action");
-            let idle = actions.iter().filter(|action| !used.iter().any(|call| call.action == **action));
-            unused.extend(idle.filter(|action| !but.contains(action)).map(|action| format!("{self} never calls {action} of {sid}")));
+            let idle = actions
+                .iter()
+                .filter(|action| !used.iter().any(|call| call.action == **action));
+            unused.extend(
+                idle.filter(|action| !but.contains(action))
+                    .map(|action| format!("{self} never calls {action} of {sid}")),
+            );
             if actions.iter().all(|action| but.contains(action)) {
                 continue;
             }
@@ -137,30 +151,46 @@ fn statements(stack: &Stack, account: &str, role: &str) -> Vec<Statement> {
         let get = json!({ "PolicyArn": arn, "VersionId": version });
         documents.push(ask("get_policy_version", get)["PolicyVersion"]["Document"].take());
     }
-    let parsed = documents.iter().map(|document| Document::parse(&document.to_string()).unwrap());
-    parsed.flat_map(|document| document.statements().cloned().collect::<Vec<_>>()).collect()
+    let parsed = documents
+        .iter()
+        .map(|document| Document::parse(&document.to_string()).unwrap());
+    parsed
+        .flat_map(|document| document.statements().cloned().collect::<Vec<_>>())
+        .collect()
 }
 
 /// What was called while this function was at work, each with the ARN of its caller.
 pub fn judged(laboratory: &Laboratory, function: &str) -> Vec<(String, Call)> {
-    let by_ministack = laboratory.stack.cloud.authorizations().unwrap().into_iter().map(|judged| {
-        // Whose the resource is; of a bucket, its ARN does not say. Nothing here belongs to a third account.
-        let owner = judged.resource.split(':').nth(4).filter(|account| !account.is_empty());
-        let owner = owner.unwrap_or(&judged.account).to_owned();
-        let said = judged.conditions.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        let call = Call {
-            conditions: said.chain([("aws:resourceaccount".to_owned(), owner)]).collect(),
-            decision: Some(judged.decision == "Allow"),
-            action: judged.action,
-            resource: judged.resource,
-        };
-        (judged.principal, call)
-    });
+    let by_ministack = laboratory
+        .stack
+        .cloud
+        .authorizations()
+        .unwrap()
+        .into_iter()
+        .map(|judged| {
+            // Whose the resource is; of a bucket, its ARN does not say. Nothing here belongs to a third account.
+            let owner = judged.resource.split(':').nth(4).filter(|account| !account.is_empty());
+            let owner = owner.unwrap_or(&judged.account).to_owned();
+            let said = judged
+                .conditions
+                .iter()
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+            let call = Call {
+                conditions: said.chain([("aws:resourceaccount".to_owned(), owner)]).collect(),
+                decision: Some(judged.decision == "Allow"),
+                action: judged.action,
+                resource: judged.resource,
+            };
+            (judged.principal, call)
+        });
     let role = &laboratory.stack.deployment.resources[&format!("{}Role", logical(function))].physical_id;
     let own = laboratory.credentials(function).unwrap()["AccessKeyId"].take();
     let by_moto = laboratory.proxy.calls().into_iter().filter_map(|call| {
         let asked = at_moto(&call)?;
-        assert_eq!(own, call.access_key, "{call} is not made with the function's own credentials");
+        assert_eq!(
+            own, call.access_key,
+            "{call} is not made with the function's own credentials"
+        );
         Some((format!("arn:aws:sts::{HOME}:assumed-role/{role}/{function}"), asked))
     });
     by_ministack.chain(by_moto).collect()
@@ -171,14 +201,24 @@ fn at_moto(call: &AwsCall) -> Option<Call> {
     let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let (resource, said) = match (call.service.as_str(), call.operation.as_str()) {
         ("wafv2", _) => {
-            let scope = if body["Scope"] == "CLOUDFRONT" { "global" } else { "regional" };
+            let scope = if body["Scope"] == "CLOUDFRONT" {
+                "global"
+            } else {
+                "regional"
+            };
             let (name, id) = (body["Name"].as_str().unwrap(), body["Id"].as_str().unwrap());
             (format!("wafv2:{}:{HOME}:{scope}/ipset/{name}/{id}", call.region), None)
         }
         ("securityhub", "BatchUpdateFindingsV2") => {
             let status = body.get("StatusId").map(Value::to_string);
             let said = status.map(|status| ("securityhub:ocsfsyntaxpath/statusid", status));
-            (format!("securityhub:{}:{HOME}:hubv2/00000000-0000-4000-8000-000000000001", call.region), said)
+            (
+                format!(
+                    "securityhub:{}:{HOME}:hubv2/00000000-0000-4000-8000-000000000001",
+                    call.region
+                ),
+                said,
+            )
         }
         ("securityhub", _) => {
             let status = body.pointer("/Workflow/Status").and_then(Value::as_str);
@@ -193,4 +233,39 @@ fn at_moto(call: &AwsCall) -> Option<Call> {
         conditions: said.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
         decision: None,
     })
+}
+
+#[test]
+fn s32_what_a_condition_denies_is_not_allowed() {
+    let text = json!({ "Statement": [
+        { "Sid": "Report", "Effect": "Allow", "Action": "securityhub:BatchUpdateFindings", "Resource": "arn:aws:securityhub:*:111122223333:hub/default" },
+        {
+            "Sid": "NeverSuppress", "Effect": "Deny", "Action": "securityhub:BatchUpdateFindings", "Resource": "*",
+            "Condition": { "StringEquals": { "securityhub:ASFFSyntaxPath/Workflow.Status": "SUPPRESSED" } },
+        },
+    ] });
+    let role = Role {
+        function: "block-ip",
+        account: HOME,
+        name: "a-role".to_owned(),
+        statements: Document::parse(&text.to_string())
+            .unwrap()
+            .statements()
+            .cloned()
+            .collect(),
+    };
+    let told = |status: &str, hub: &str| Call {
+        action: "securityhub:BatchUpdateFindings".to_owned(),
+        resource: format!("arn:aws:securityhub:us-east-1:{hub}:hub/default"),
+        conditions: BTreeMap::from([(
+            "securityhub:asffsyntaxpath/workflow.status".to_owned(),
+            status.to_owned(),
+        )]),
+        decision: None,
+    };
+    assert!(role.allows(&told("RESOLVED", HOME)));
+    assert!(!role.allows(&told("SUPPRESSED", HOME)));
+    assert!(!role.allows(&told("RESOLVED", MEMBER)));
+    assert_eq!(role.unused(&[&told("RESOLVED", HOME)], &[]), Vec::<String>::new());
+    assert_eq!(role.unused(&[], &[]).len(), 2);
 }
