@@ -1,6 +1,6 @@
 """What ministack lacks for the reference environment. This is ours, not AWS's.
 
-CloudFormation: Ref of a secret is its ARN.
+CloudFormation: Ref of a secret is its ARN, and a topic has the key that it is given.
 
 EC2: an endpoint shows its security groups, its policy and whether it has private names. The entries of a network ACL keep their port range, and
 there are no two of one number and direction. Every ACL ends in the two entries that deny the rest. A subnet is always with one ACL, at first
@@ -13,7 +13,7 @@ import json
 from typing import Any
 from xml.sax.saxutils import escape
 
-from ministack.services import ec2, secretsmanager
+from ministack.services import ec2, secretsmanager, sns
 from ministack.services.cloudformation import provisioners
 
 REST = 32767
@@ -126,8 +126,23 @@ def refer_to_secrets_by_arn() -> None:
     known |= {"create": created, "update": updated, "delete": deleted}
 
 
+def keep_keys_of_topics() -> None:
+    """ministack makes topics without."""
+    known = provisioners._RESOURCE_HANDLERS["AWS::SNS::Topic"]
+    create = known["create"]
+
+    def created(logical: str, properties: Any, stack: str) -> Any:
+        arn, attributes = create(logical, properties, stack)
+        if key := properties.get("KmsMasterKeyId"):
+            sns._topics[arn]["attributes"]["KmsMasterKeyId"] = key
+        return arn, attributes
+
+    known["create"] = created
+
+
 def install() -> None:
     refer_to_secrets_by_arn()
+    keep_keys_of_topics()
     ec2._network_acl_entry_xml = entry_xml
     ec2._vpce_fields_xml = endpoint_xml
     ec2._ACTION_MAP |= {

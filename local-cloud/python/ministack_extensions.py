@@ -11,7 +11,7 @@ It sets unique ids and dates, and replaces a user's access keys. Times are RFC 3
 
 IAM: SetDefaultPolicyVersion is served here, and so are all policies that AWS manages, as moto has them. Lists come in pages. A malformed
 trust policy is refused, and so is attaching a policy that does not exist. Calls are authorised on the group, role or user that they name,
-with its path. GetRole tells of a role's last use; GetAccountAuthorizationDetails of that, of permissions boundaries and of what GetPolicy
+with its path, and on the stream of a log. GetRole tells of a role's last use; GetAccountAuthorizationDetails of that, of permissions boundaries and of what GetPolicy
 tells.
 
     POST /securecart-extension/ec2   {"groups": ["sg-…"]}
@@ -30,7 +30,8 @@ out, and `finding` is what GetFindingV2 answers.
     POST /securecart-extension/session   {"FunctionName", "FunctionArn", "Role"}
 It gives the credentials that Lambda gives an instance of this function.
 
-The state of the account, and which calls were authorised: `ministack_state.py`.
+What is judged beside the calls themselves: `ministack_on_behalf.py`. The state of the account, and which calls were authorised:
+`ministack_state.py`.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ from ministack.core.responses import get_account_id, get_region
 from ministack.services import ec2, iam
 
 import ministack_environment
+import ministack_on_behalf
 import ministack_state
 
 CONTROL = "/securecart-extension/"
@@ -85,12 +87,15 @@ def last_used(parameters: Any) -> Any:
 
 
 def resource_arn(service: str, *request: Any) -> str:
-    """ministack leaves out paths, and takes the policy for the resource when one is attached to a group."""
+    """ministack leaves out paths and streams of logs, and takes the policy for the resource when one is attached to a group."""
     named = {"GroupName": iam._groups, "RoleName": iam._roles, "UserName": iam._users} if service == "iam" else {}
     for parameter, known in named.items():
         if found := known.get(iam._p(request[4], parameter)):
             return found["Arn"]
-    return _resource_arn(service, *request)
+    arn = _resource_arn(service, *request)
+    if service == "logs" and (stream := json.loads(request[3] or b"{}").get("logStreamName")):
+        return f"{arn}:log-stream:{stream}"
+    return arn
 
 
 def default_version(parameters: Any) -> Any:
@@ -367,7 +372,7 @@ async def control(method: str, path: str, receive: Any, send: Any) -> None:
 
 async def analyzer(scope: dict[str, Any], credential: str, receive: Any, send: Any) -> None:
     query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
-    ministack.set_request_account_id(ACCOUNT)
+    ministack.set_request_account_id(credential.split("/")[0])
     iam_evaluator.pin_signed_request(scope["method"], scope["raw_path"].decode(), query, scope["headers"])
     iam_evaluator.pin_signed_body(await whole(receive))
     await respond(send, *analyze(scope["method"], scope["raw_path"].decode(), query, credential))
@@ -409,6 +414,7 @@ if __name__ == "__main__":
         ec2._ACTION_MAP[operation] = ebs_encryption(operation)
     ec2._new_sg_id = group_id
     ministack_environment.install()
+    ministack_on_behalf.install()
     ministack_state.install()
     ministack.app = app
     ministack.main()

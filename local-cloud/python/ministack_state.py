@@ -3,7 +3,7 @@
     GET  /securecart-extension/state                {"state": ["iam._users[111122223333:anna].Path: \\"/\\"", …]}
     POST /securecart-extension/state/save           remembers it
     POST /securecart-extension/state/restore        makes it what it was when it was saved
-    GET  /securecart-extension/authorizations       {"authorizations": [{principal, account, action, resource, region, decision}]}
+    GET  /securecart-extension/authorizations       {"authorizations": [{principal, account, action, resource, region, conditions, decision}]}
     POST /securecart-extension/authorizations/reset
 
 What is told is what somebody could have changed: not what was logged or measured, not sessions and their credentials, when a thing was
@@ -32,6 +32,8 @@ TOUCHED = {"asked", "UpdateDate", "SecurityGroupRuleId", "SecurityGroupRuleArn",
 _evaluate, _enforce = iam_evaluator.evaluate, iam_evaluator.enforce
 # What the call under way is judged by first: its caller's own policies. A resource's policy comes after.
 _judged: ContextVar[Any] = ContextVar("judged", default=None)
+# Whose key the call under way was signed with.
+caller: ContextVar[str] = ContextVar("caller", default="")
 _saved: dict[tuple[str, str], Any] = {}
 _authorizations: list[dict[str, Any]] = []
 
@@ -103,13 +105,15 @@ def evaluate(context: Any, *policies: Any) -> Any:
     return _evaluate(context, *policies)
 
 
-def enforce(*request: Any, **named: Any) -> Any:
+def enforce(key: str, *request: Any, **named: Any) -> Any:
     _judged.set(None)
-    refused = _enforce(*request, **named)
+    caller.set(key)
+    refused = _enforce(key, *request, **named)
     if (context := _judged.get()) is not None:
         _authorizations.append({
             "principal": context.principal_arn, "account": context.principal_account, "action": context.action,
             "resource": context.resource_arn, "region": context.region, "decision": "Deny" if refused else "Allow",
+            "conditions": {key: value for key, value in context.service_context.items() if value},
         })  # fmt: skip
     return refused
 

@@ -1,6 +1,6 @@
 //! The controls of `python/aws_extensions.py`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub struct RecordedCall {
 }
 
 /// A call that ministack judged.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[non_exhaustive]
 pub struct Authorization {
     /// The caller's ARN: of a session, for a function.
@@ -50,6 +50,8 @@ pub struct Authorization {
     pub resource: String,
     /// The Region of the call.
     pub region: String,
+    /// What the service told of the call for conditions, such as `kms:viaservice`. What IAM knows of every call is not here.
+    pub conditions: BTreeMap<String, Value>,
     /// `Allow` or `Deny`.
     pub decision: String,
 }

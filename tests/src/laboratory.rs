@@ -84,6 +84,21 @@ impl Laboratory {
         Ok(command)
     }
 
+    /// The credentials of this function's role, as STS writes them.
+    ///
+    /// # Errors
+    /// When there is no such function.
+    pub fn credentials(&self, function: &str) -> Result<Value> {
+        let environment = &self.functions.get(function).context("no such function")?.environment;
+        let of = |wanted: &str| {
+            let found = environment.iter().find(|(name, _)| name == wanted);
+            found.map(|(_, value)| value.as_str())
+        };
+        Ok(json!({
+            "AccessKeyId": of("AWS_ACCESS_KEY_ID"), "SecretAccessKey": of("AWS_SECRET_ACCESS_KEY"), "SessionToken": of("AWS_SESSION_TOKEN"),
+        }))
+    }
+
     /// A new instance of this function, quiet.
     ///
     /// # Errors

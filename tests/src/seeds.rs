@@ -165,7 +165,7 @@ pub fn permissions(stack: &Stack) {
             { "name": "securecart-kms-access", "id": "ANPA2EXAMPLEKMSACC00" },
         ],
     });
-    stack.cloud.set_identities(&identities).unwrap();
+    stack.set_identities(&identities);
 }
 
 /// Users and a role, with keys of some age.
@@ -200,7 +200,7 @@ pub fn credentials(stack: &Stack) {
         ],
         "roles": [{ "name": "securecart-web", "id": "AROA2EXAMPLEWEBROLE00" }],
     });
-    stack.cloud.set_identities(&identities).unwrap();
+    stack.set_identities(&identities);
 }
 
 /// Buckets that are open to everybody, or could be opened: one on which only ACLs are blocked, and a website.
@@ -269,8 +269,6 @@ pub fn everything(stack: &Stack) {
             "updated": Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
         }],
     });
-    stack
-        .cloud
-        .set_recommendations(&json!({ "findings": [finding] }))
-        .unwrap();
+    let findings = stack.here(&json!({ "findings": [finding] }));
+    stack.cloud.set_recommendations(&findings).unwrap();
 }

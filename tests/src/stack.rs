@@ -16,6 +16,7 @@ pub struct Stack {
     name: &'static str,
     function: &'static str,
     logical: String,
+    account: &'static str,
 }
 
 impl Stack {
@@ -58,14 +59,27 @@ impl Stack {
         Self::deploy_binaries(name, local_cloud::function)
     }
 
+    /// The same with these parameters.
+    pub fn deploy_all_with(name: &'static str, parameters: &[(&str, &str)]) -> Self {
+        Self::enforcing(name, local_cloud::function, parameters)
+    }
+
     /// The same with these binaries.
     pub fn deploy_binaries(name: &'static str, binary: impl Fn(&str) -> anyhow::Result<PathBuf>) -> Self {
+        Self::enforcing(name, binary, &[])
+    }
+
+    fn enforcing(
+        name: &'static str,
+        binary: impl Fn(&str) -> anyhow::Result<PathBuf>,
+        parameters: &[(&str, &str)],
+    ) -> Self {
         let binaries = FUNCTIONS.map(|function| (function, binary(function).unwrap()));
         let binaries: Vec<_> = binaries
             .iter()
             .map(|(name, binary)| (*name, binary.as_path()))
             .collect();
-        let stack = Self::of("block-ip", name, &today(), &binaries, &[]);
+        let stack = Self::of("block-ip", name, &today(), &binaries, parameters);
         let settings = json!({ "mode": "enforce" }).to_string();
         stack.cloud.set(&stack.deployment, &settings).unwrap();
         stack
@@ -86,7 +100,48 @@ impl Stack {
             name,
             function,
             logical: logical(function),
+            account: local_cloud::ACCOUNT,
         }
+    }
+
+    /// The roles for the functions of this stack in another account, as CloudFormation makes them there.
+    pub fn join(&self, account: &str, external_id: &str) {
+        let template = std::fs::read_to_string(workspace().unwrap().join("stacks/member-role.yaml")).unwrap();
+        let parameter = |name, value| json!({ "ParameterKey": name, "ParameterValue": value });
+        let parameters = [
+            parameter("HomeAccount", local_cloud::ACCOUNT),
+            parameter("HomeStack", self.name),
+            parameter("ExternalId", external_id),
+        ];
+        let create = json!({
+            "StackName": "securecart-member", "TemplateBody": template, "Capabilities": ["CAPABILITY_NAMED_IAM"], "Parameters": parameters,
+        });
+        let describe = json!({ "StackName": "securecart-member" });
+        let calls = [
+            ("cloudformation", "create_stack", create),
+            ("cloudformation", "describe_stacks", describe),
+        ];
+        let mut answers = self.cloud.boto3_in(account, &calls).unwrap();
+        let described = answers.remove(1).unwrap();
+        assert_eq!(described["Stacks"][0]["StackStatus"], "CREATE_COMPLETE", "{described}");
+    }
+
+    /// From now on boto3 calls in this account, and the seeds lie there.
+    pub fn look_after(&mut self, account: &'static str) {
+        self.account = account;
+    }
+
+    /// What is said of the home account, said of the one that is looked after.
+    pub fn here(&self, said: &Value) -> Value {
+        let said = said.to_string().replace(local_cloud::ACCOUNT, self.account);
+        serde_json::from_str(&said).unwrap()
+    }
+
+    /// Gives users, roles, groups and policies their ids and dates.
+    pub fn set_identities(&self, identities: &Value) {
+        let mut identities = identities.clone();
+        identities["account"] = json!(self.account);
+        self.cloud.set_identities(&identities).unwrap();
     }
 
     /// The same stack, to speak with another of its functions.
@@ -138,7 +193,11 @@ impl Stack {
 
     /// Calls by boto3 that have to succeed.
     pub fn boto3(&self, calls: &[Call<'_>]) -> Vec<Value> {
-        let answers = self.cloud.boto3(calls).unwrap();
+        let calls: Vec<Call<'_>> = calls
+            .iter()
+            .map(|(service, operation, parameters)| (*service, *operation, self.here(parameters)))
+            .collect();
+        let answers = self.cloud.boto3_in(self.account, &calls).unwrap();
         answers.into_iter().map(Result::unwrap).collect()
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{Duration, SecondsFormat, Utc};
-use local_cloud::workspace;
 use serde_json::{Value, json};
 
 use crate::stack::{Stack, outcomes};
@@ -26,27 +25,6 @@ impl Organisation {
     fn ask(&self, account: &str, operation: &'static str, parameters: Value) -> Value {
         let answers = self.stack.cloud.boto3_in(account, &[("iam", operation, parameters)]);
         answers.unwrap().remove(0).unwrap()
-    }
-
-    /// The roles for the functions of the home account, as CloudFormation makes them.
-    fn join(&self, account: &str) {
-        let template = std::fs::read_to_string(workspace().unwrap().join("stacks/member-role.yaml")).unwrap();
-        let parameter = |name, value| json!({ "ParameterKey": name, "ParameterValue": value });
-        let create = json!({
-            "StackName": "securecart-member", "TemplateBody": template, "Capabilities": ["CAPABILITY_NAMED_IAM"],
-            "Parameters": [parameter("HomeAccount", HOME), parameter("HomeStack", STACK), parameter("ExternalId", EXTERNAL_ID)],
-        });
-        let calls = [
-            ("cloudformation", "create_stack", create),
-            (
-                "cloudformation",
-                "describe_stacks",
-                json!({ "StackName": "securecart-member" }),
-            ),
-        ];
-        let mut answers = self.stack.cloud.boto3_in(account, &calls).unwrap();
-        let described = answers.remove(1).unwrap();
-        assert_eq!(described["Stacks"][0]["StackStatus"], "CREATE_COMPLETE", "{described}");
     }
 
     /// A user of the same name in every account, with one stale key of its own.
@@ -112,8 +90,8 @@ fn s15_the_finding_s_account_is_acted_in_and_no_other() {
     let organisation = Organisation {
         stack: Stack::deploy_with("disable-access-key", STACK, &json!({}), &parameters),
     };
-    organisation.join(MEMBER);
-    organisation.join(STRANGER);
+    organisation.stack.join(MEMBER, EXTERNAL_ID);
+    organisation.stack.join(STRANGER, EXTERNAL_ID);
     for account in ACCOUNTS {
         organisation.seed(account);
     }
