@@ -265,6 +265,44 @@ def _enforce_s3_encryption():
     return each("enforce-s3-encryption", prepare)
 
 
+def _block_public_access():
+    s3 = client("s3")
+    whole = dict.fromkeys(
+        ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+    )
+
+    def prepare(event):
+        bucket = event["detail"]["findings"][0]["Resources"][0]["Id"].rpartition(":")[2]
+
+        def unless(code, call):
+            try:
+                return call(Bucket=bucket)
+            except s3.exceptions.ClientError as error:
+                if error.response["Error"]["Code"] != code:
+                    raise
+                return None
+
+        def block():
+            answer = unless("NoSuchPublicAccessBlockConfiguration", s3.get_public_access_block)
+            return answer and answer["PublicAccessBlockConfiguration"]
+
+        def observe():
+            s3.head_bucket(Bucket=bucket)
+            found = block()
+            if unless("NoSuchWebsiteConfiguration", s3.get_bucket_website):
+                raise RuntimeError("a website")
+            return None if found == whole else {"found": found}
+
+        def apply(change):
+            if block() != change["found"]:
+                raise RuntimeError("somebody else writes")
+            s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=whole)
+
+        return bucket, observe, apply
+
+    return each("block-public-access", prepare)
+
+
 def _close_open_ingress():
     ec2 = client("ec2")
 

@@ -86,7 +86,7 @@ fn said(value: &Value, say: &dyn Fn(&str) -> String) -> Value {
 }
 
 #[test]
-fn s110_what_an_event_claims_takes_no_function_beyond_its_account_region_and_resources() {
+fn s102_what_an_event_claims_takes_no_function_beyond_its_account_region_and_resources() {
     let mut laboratory = laboratory("claims");
     laboratory.stack.join(STRANGER, crate::EXTERNAL_ID);
     for account in [STRANGER, HOME] {
@@ -170,7 +170,7 @@ fn another_source(laboratory: &Laboratory, before: &BTreeSet<String>, function: 
 }
 
 #[test]
-fn s111_a_queue_takes_findings_from_its_rules_alone_and_gives_a_function_no_orders() {
+fn s103_a_queue_takes_findings_from_its_rules_alone_and_gives_a_function_no_orders() {
     let laboratory = laboratory("queues");
     seeds::everything(&laboratory.stack);
     laboratory.stack.cloud.save().unwrap();

@@ -25,7 +25,7 @@ pub struct Job {
     pub custodian: Option<&'static str>,
 }
 
-pub const JOBS: [Job; 6] = [
+pub const JOBS: [Job; 7] = [
     Job {
         function: "block-ip",
         sample: "ssh-brute-force",
@@ -50,6 +50,12 @@ pub const JOBS: [Job; 6] = [
         sample: "securityhub-s3-17",
         writes: &["PutBucketEncryption"],
         custodian: Some("enforce-s3-encryption"),
+    },
+    Job {
+        function: "block-public-access",
+        sample: "securityhub-s3-8",
+        writes: &["PutPublicAccessBlock"],
+        custodian: Some("block-public-access"),
     },
     Job {
         function: "close-open-ingress",
