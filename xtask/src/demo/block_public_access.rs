@@ -31,7 +31,7 @@ const SCENES: &[Scene] = &[
     Scene {
         file: "securityhub-s3-1",
         about: "S3.1: nor does the account as a whole",
-        expect: &[("public access in", &["Escalated"])],
+        expect: &[("account", &["Escalated"])],
     },
 ];
 
