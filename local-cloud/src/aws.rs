@@ -178,6 +178,13 @@ impl Client {
         result(self.send(method, url, &[], body)?)
     }
 
+    /// The status of a GET that nobody signed.
+    pub(crate) fn anonymous(&self, url: &str) -> Result<u16, CallError> {
+        let answer = self.http.get(url).call();
+        let answer = answer.map_err(|error| CallError::Transport(error.to_string()))?;
+        Ok(answer.status().as_u16())
+    }
+
     fn signed(&self, call: Call<'_>) -> Result<Value, CallError> {
         let headers = signature(&call).map_err(|error| CallError::Transport(error.to_string()))?;
         let headers: Vec<_> = call

@@ -264,6 +264,11 @@ impl LocalCloud {
         Ok(variables)
     }
 
+    /// What a stranger gets of S3: the HTTP status of a GET without credentials, such as `anonymous("bucket", "key")`.
+    pub fn anonymous(&self, bucket: &str, key: &str) -> Result<u16, CallError> {
+        self.client.anonymous(&format!("{}/{bucket}/{key}", self.endpoint()))
+    }
+
     /// Makes one signed call of Lambda's REST API, such as `lambda("GET", "/2015-03-31/functions/", None)`.
     pub fn lambda(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, CallError> {
         self.client.rest(self.endpoint(), REGION, "lambda", method, path, body)

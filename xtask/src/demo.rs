@@ -1,4 +1,4 @@
-//! The demo: the deployed application meets attackers, open ports, stale credentials, storage without encryption and
+//! The demo: the deployed application meets attackers, open buckets and ports, stale credentials, storage without encryption and
 //! permissions that nobody needs.
 //!
 //! Events go into the queues in the form in which EventBridge delivers them; from there everything is the deployed
@@ -6,6 +6,7 @@
 //! queue, and compared with what has to be.
 
 mod block_ip;
+mod block_public_access;
 mod close_open_ingress;
 mod disable_access_key;
 mod enforce_s3_encryption;
@@ -29,6 +30,7 @@ pub fn settings() -> Value {
 
 /// Puts onto the stage what the sample events are about.
 pub fn seed(stage: &Stage) -> Result<()> {
+    block_public_access::seed(stage)?;
     close_open_ingress::seed(stage)?;
     disable_access_key::seed(stage)?;
     enforce_s3_encryption::seed(stage)?;
@@ -42,6 +44,7 @@ pub fn run(picture: Option<&str>) -> Result<()> {
     let stage = Stage::set(&settings())?;
     seed(&stage)?;
     block_ip::play(&stage)?;
+    block_public_access::play(&stage)?;
     close_open_ingress::play(&stage)?;
     disable_access_key::play(&stage)?;
     enforce_s3_encryption::play(&stage)?;

@@ -14,6 +14,7 @@ mod credentials;
 mod ec2;
 mod operating;
 mod permissions;
+mod public_access;
 mod round_trip;
 mod upgrade;
 

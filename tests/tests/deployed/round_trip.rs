@@ -37,7 +37,8 @@ fn account(stack: &Stack) -> BTreeSet<String> {
     for bucket in &buckets {
         let of = json!({ "Bucket": bucket });
         calls.push(("s3", "get_bucket_encryption", of.clone()));
-        calls.push(("s3", "get_bucket_policy", of));
+        calls.push(("s3", "get_bucket_policy", of.clone()));
+        calls.push(("s3", "get_public_access_block", of));
     }
     let told = |answer: Result<Value, local_cloud::CallError>| answer.unwrap_or_else(|error| json!(error.code()));
     let rest: Vec<Value> = stack.cloud.boto3(&calls).unwrap().into_iter().map(told).collect();
