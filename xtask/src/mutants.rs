@@ -25,11 +25,10 @@ pub fn command(files: &[&str]) -> Result<()> {
     for file in files {
         command.args(["--file", &format!("shared/remediation/src/{file}")]);
     }
-    // The unit tests, and those of the engine, which need no AWS SDK: what comes from outside without end is for the fuzz targets.
-    for package in ["remediation", "testkit"] {
-        command.args(["--test-package", package]);
+    // The unit tests and those of the engine: what comes from outside without end is for the fuzz targets.
+    for argument in ["--lib", "--test=engine", "--test=oversteps"] {
+        command.args(["--cargo-arg", argument]);
     }
-    command.args(["--", "--lib", "--test", "engine", "--test", "oversteps"]);
     command.env("CARGO_PROFILE_DEV_DEBUG", "0");
     let status = command.status()?;
     for (what, file) in [

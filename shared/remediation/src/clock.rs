@@ -121,4 +121,11 @@ mod tests {
     fn the_clock_of_the_system_goes() {
         assert!(SystemClock.now() > Timestamp::UNIX_EPOCH);
     }
+
+    #[test]
+    fn a_deadline_that_is_now_is_unknown_as_well() {
+        let now = DateTime::from_timestamp_millis(1_790_000_000_000).unwrap();
+        let left = Deadline::from_context(1_790_000_000_000, now).remaining(now);
+        assert_eq!(left, Deadline::ASSUMED);
+    }
 }

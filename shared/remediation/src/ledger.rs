@@ -340,4 +340,9 @@ mod tests {
     fn a_revision_is_counted_from_nothing() {
         assert_eq!(Revision::ABSENT.next().next().to_string(), "2");
     }
+
+    #[test]
+    fn a_record_is_kept_for_a_year_and_a_month() {
+        assert_eq!(RETENTION, Duration::from_secs(34_560_000));
+    }
 }

@@ -60,3 +60,15 @@ pub struct InvalidSetting {
     /// What is wrong.
     pub problem: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_is_written_as_it_is_set() {
+        for mode in [Mode::Off, Mode::DryRun, Mode::Approve, Mode::Enforce] {
+            assert_eq!(serde_json::from_value::<Mode>(mode.to_string().into()).ok(), Some(mode));
+        }
+    }
+}

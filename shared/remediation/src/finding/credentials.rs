@@ -122,4 +122,15 @@ mod tests {
         assert!(!are_same(&of_kind("IAMUser", "a"), &of_kind("Role", "a")));
         assert!(!are_same(&of_kind("IAMUser", ""), &of_kind("IAMUser", "a")));
     }
+
+    #[test]
+    fn more_than_can_be_dealt_with_are_refused() {
+        let keys = |count: usize| (0..count).map(|n| credential(&format!("AKIA{n}"), "", ""));
+        assert_eq!(distinct(keys(MOST), "x").map(|all| all.len()), Ok(MOST));
+        assert!(distinct(keys(MOST + 1), "x").is_err());
+        assert_eq!(
+            distinct(keys(MOST).chain(keys(MOST)), "x").map(|all| all.len()),
+            Ok(MOST)
+        );
+    }
 }

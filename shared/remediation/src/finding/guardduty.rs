@@ -632,4 +632,11 @@ mod tests {
         let remotes = addresses(["198.51.100.1", "198.51.100.2"]);
         assert_eq!(read.action, Ok(Action::AttackSequence { remotes }));
     }
+
+    #[test]
+    fn a_finding_is_called_by_its_arn_where_it_has_one() {
+        let id = |arn: &str| finding(|detail| detail["arn"] = arn.into()).evidence.id;
+        let arn = "arn:aws:guardduty:us-east-1:111122223333:detector/12ab/finding/2b2b";
+        assert_eq!((id(arn).as_str(), id(" ").as_str()), (arn, "2b2b"));
+    }
 }

@@ -93,10 +93,6 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         Ok(Scalar(Some(value.to_owned())))
     }
 
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value)))
-    }
-
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar, E> {
         Ok(Scalar(Some(value.to_string())))
     }

@@ -285,11 +285,10 @@ impl Statement {
             && !both("Principal", "NotPrincipal")
     }
 
-    /// The principals; for `NotPrincipal`, anyone.
+    /// The principals; for `NotPrincipal` and what is not read, anyone.
     #[must_use]
     pub fn principals(&self) -> Vec<Principal> {
         match self.fields.get("Principal") {
-            Some(Value::String(text)) if text == "*" => vec![Principal::Anyone],
             Some(Value::Object(kinds)) => listed(kinds),
             _ => vec![Principal::Anyone],
         }
@@ -618,6 +617,8 @@ mod tests {
         ] {
             assert!(Document::parse(text).is_err(), "{text}");
         }
+        let error = Document::parse("[]").unwrap_err().to_string();
+        assert!(error.contains("expected an object"), "{error}");
         let document = Document::parse(r#"{"Statement":{"Effect":"Allow"}}"#).unwrap();
         let edit = BTreeMap::from([(0, Edit::Set("Action", Value::Null))]);
         assert!(document.edit(&edit).is_err());

@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_right_is_handed_over() {
-        let reader = SettingsReader::new([("A".to_owned(), "1".to_owned())].into_iter());
+        let reader = SettingsReader::new([("A".to_owned(), "1".to_owned())]);
         assert_eq!(reader.finish(Some(1)).ok(), Some(1));
-        let mut wrong = SettingsReader::new(std::iter::empty());
+        let mut wrong = SettingsReader::new([]);
         wrong.reject("A", &"is odd");
         assert!(wrong.finish(Some(1)).is_err());
     }

@@ -123,19 +123,27 @@ struct Nothing {}
 
 impl Section for Nothing {}
 
-#[tokio::test(start_paused = true)]
-async fn s12_what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
-    let clock = TokioClock::starting_at(Timestamp::from_timestamp(1_790_000_000, 0).unwrap());
-    let (ledger, writes) = (Arc::new(MemoryLedger::default()), Arc::new(AtomicUsize::new(0)));
-    let engine = Engine {
-        remediation: Careless(Arc::clone(&writes)),
-        ledger: Arc::clone(&ledger),
+fn engine(clock: TokioClock) -> Engine<Careless, Arc<MemoryLedger>, Silent, TokioClock> {
+    Engine {
+        remediation: Careless::default(),
+        ledger: Arc::default(),
         reporter: Silent,
         clock,
         policy: enforcing(),
         switch: Arc::new(AlwaysOn),
         actor: testkit::role("111122223333"),
-    };
+    }
+}
+
+fn clock() -> TokioClock {
+    TokioClock::starting_at(Timestamp::from_timestamp(1_790_000_000, 0).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn s12_what_would_grant_more_is_escalated_and_never_written_or_recorded_as_intended() {
+    let clock = clock();
+    let engine = engine(clock);
+    let (ledger, writes) = (Arc::clone(&engine.ledger), Arc::clone(&engine.remediation.0));
     let attack = events::Attack {
         id: "a",
         seen: clock.now(),
@@ -161,4 +169,31 @@ async fn s12_what_would_grant_more_is_escalated_and_never_written_or_recorded_as
     let of = |target: &str| records.iter().find(|record| record.target == json!(target)).unwrap();
     assert!(matches!(of("wider").status, Status::Settled(Outcome::Escalated(_))));
     assert_eq!(of("wider").change, None, "there is nothing to undo");
+}
+
+/// Whatever is not said otherwise.
+#[tokio::test(start_paused = true)]
+async fn what_becomes_of_a_finding_is_the_answer_to_it() {
+    let clock = clock();
+    let engine = engine(clock);
+    let event = events::control("S3.17", "a", ("AwsS3Bucket", "a"), "2026-09-21T14:00:00Z");
+    let batch = events::sqs_batch([("m", event.to_string())]);
+    let Invocation::Batch(messages) = intake::read(&batch.to_string()).unwrap() else {
+        panic!("not a batch")
+    };
+    engine
+        .batch(messages, Deadline::after(Duration::from_secs(60), clock.now()))
+        .await;
+    let records = engine.ledger.records();
+    assert!(
+        records.iter().all(|record| record.unanswered) && records.len() == 2,
+        "{records:?}"
+    );
+    assert!(
+        engine
+            .sweep(Deadline::after(Duration::from_secs(60), clock.now()))
+            .await
+            .outcomes
+            .is_empty()
+    );
 }
