@@ -1,7 +1,7 @@
 //! `block-ip`: blocks the addresses of attackers in AWS WAF, for a while.
 //!
-//! [`claim`] says which addresses of a finding are attackers, [`guard`] which addresses are never blocked, [`converge`]
-//! what an IP set shall contain. [`waf`] carries it out.
+//! `claim` says which addresses of a finding are attackers, `guard` which addresses are never blocked, [`converge`]
+//! what an IP set shall contain. `waf` carries it out.
 
 mod block;
 mod claim;

@@ -1,7 +1,7 @@
 //! `close-open-ingress`: closes the rules of security groups that open administration and database ports to the world.
 //!
-//! [`claim`] says which group a finding is about, [`demand`] which of its rules are against it, [`decide`] what becomes of each.
-//! [`sdk`] carries it out. Only such a rule goes; what the baseline declares stays.
+//! [`claim`] says which group a finding is about, `demand` which of its rules are against it, `decide` what becomes of each.
+//! `sdk` carries it out. Only such a rule goes; what the baseline declares stays.
 
 mod claim;
 mod decide;

@@ -1,8 +1,8 @@
 //! `disable-access-key`: disables stale and compromised IAM access keys, and cuts off the sessions of compromised
 //! identities.
 //!
-//! [`claim`] says what a finding asks for, [`resolve`] which user, role or key of today that is. [`credentials`] decides on
-//! keys, [`sessions`] on temporary credentials; both from what IAM says, not from the finding's word. [`sdk`] carries it
+//! [`claim`] says what a finding asks for, `resolve` which user, role or key of today that is. `credentials` decides on
+//! keys, `sessions` on temporary credentials; both from what IAM says, not from the finding's word. `sdk` carries it
 //! out. Keys are disabled, never deleted.
 
 mod claim;

@@ -1,7 +1,7 @@
 //! `enforce-s3-encryption`: sets the default encryption of buckets, and merges the TLS-only statement into their policies.
 //!
-//! [`claim`] says which bucket a finding is about, [`encryption`] and [`tls`] what is to become of it; [`document`] reads
-//! policies, to know who depends on the bucket. [`sdk`] carries it out. Nothing is ever weakened: KMS stays KMS, with its
+//! [`claim`] says which bucket a finding is about, `encryption` and `tls` what is to become of it; `outsiders` reads
+//! policies, to know who depends on the bucket. `sdk` carries it out. Nothing is ever weakened: KMS stays KMS, with its
 //! key, and other statements keep their text.
 
 mod bucket;

@@ -1,8 +1,8 @@
 //! `revoke-permissions`: trims what policies grant too much, and never grants more.
 //!
-//! [`claim`] says what a finding asks for, [`resolve`] which policies of today that is. [`trim`] finds the smallest change
-//! of a policy that ends the violation, [`decide`] whether it may be made: whom it reaches, who would be left to put things
-//! right, and that it is shown to grant no more. [`sdk`] carries it out.
+//! [`claim`] says what a finding asks for, `resolve` which policies of today that is. [`trim`] finds the smallest change
+//! of a policy that ends the violation, `decide` whether it may be made: whom it reaches, who would be left to put things
+//! right, and that it is shown to grant no more. `sdk` carries it out.
 
 mod account;
 mod claim;
@@ -86,7 +86,7 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
         resolve::resolve(&self.policies, target).await
     }
 
-    /// Whom a policy reaches is known only once the account was read: [`decide`] refuses what is exempt.
+    /// Whom a policy reaches is known only once the account was read: `decide` refuses what is exempt.
     fn guard(&self, _: &Target) -> Option<Reason> {
         None
     }
