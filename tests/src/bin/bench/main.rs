@@ -136,11 +136,12 @@ fn main() -> Result<()> {
             }
         }
         report::print_job(job, &results);
+        // An hour is long: what is measured is not lost with what is not.
+        if options.write {
+            report::write(&results, options.runs, options.share)?;
+        }
     }
     report::print(&results);
-    if options.write {
-        report::write(&results, options.runs, options.share)?;
-    }
     Ok(())
 }
 
