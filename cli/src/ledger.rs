@@ -45,8 +45,8 @@ pub struct Which {
     /// Written last within so many days.
     #[arg(long, default_value_t = 7)]
     pub days: u16,
-    /// With this outcome, such as AwaitingApproval.
-    #[arg(long)]
+    /// With this outcome.
+    #[arg(long, value_parser = STANDINGS)]
     pub outcome: Option<String>,
     /// About this finding, by its id.
     #[arg(long)]
@@ -68,6 +68,20 @@ fn functions(only: Option<&str>) -> Vec<&'static str> {
         .filter(|name| only.is_none_or(|only| only == *name))
         .collect()
 }
+
+/// Where a record may stand: how it ended, or that it is under way.
+const STANDINGS: [&str; 10] = [
+    "Remediated",
+    "AlreadyInPlace",
+    "WouldRemediate",
+    "AwaitingApproval",
+    "Declined",
+    "Escalated",
+    "Failed",
+    "Undone",
+    "Intended",
+    "Reverting",
+];
 
 /// The name of where a record stands.
 pub fn standing(record: &Record) -> &'static str {
@@ -190,7 +204,7 @@ async fn check(only: Option<&str>, stack: &str, screen: Screen) -> Result<ExitCo
             "NOT as written"
         };
         let first = format!(
-            "{function:<22} {records} records, {} links, {what}; head {}",
+            "{function:<26} {records} records, {} links, {what}; head {}",
             head.number, head.hash
         );
         std::iter::once(first).chain(flaws.iter().map(|flaw| format!("  {flaw}")))
@@ -199,4 +213,36 @@ async fn check(only: Option<&str>, stack: &str, screen: Screen) -> Result<ExitCo
     Ok(ExitCode::from(u8::from(
         results.iter().any(|(.., flaws)| !flaws.is_empty()),
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use remediation::{
+        failure::{Class, Failure},
+        outcome::{Outcome, Reason},
+    };
+
+    use super::*;
+
+    /// Whoever asks for an outcome that there is not, is not told that there are no records of it.
+    #[test]
+    fn every_outcome_can_be_asked_for_and_nothing_else() {
+        let reason = || Reason::new("code", "text");
+        let ends = [
+            Outcome::Remediated(reason()),
+            Outcome::AlreadyInPlace(reason()),
+            Outcome::WouldRemediate(reason()),
+            Outcome::AwaitingApproval(reason()),
+            Outcome::Declined(reason()),
+            Outcome::Escalated(reason()),
+            Outcome::Failed(Failure::new(Class::Permanent, "operation", "Code", "text")),
+            Outcome::Undone(reason()),
+        ];
+        let names: Vec<_> = ends
+            .iter()
+            .map(Outcome::name)
+            .chain(["Intended", "Reverting"])
+            .collect();
+        assert_eq!(names, STANDINGS);
+    }
 }

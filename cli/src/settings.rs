@@ -11,7 +11,7 @@ use remediation::{
     engine::Policy,
     settings::{Document, FUNCTIONS, InvalidSettings, of, schema},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{cloud::Cloud, error::Error, screen::Screen};
 
@@ -47,8 +47,12 @@ pub async fn run(command: Command, stack: &str, screen: Screen) -> Result<ExitCo
         }
         Command::Get => {
             let text = Cloud::of(stack).await.settings().await?;
-            let value: Value = serde_json::from_str(&text).map_err(|error| Error::input("the settings", error))?;
-            screen.show(&value, [text]);
+            if screen.json {
+                screen.show(&json_of(&text)?, []);
+            } else {
+                // As it is: what is no JSON has to be seen, to be mended.
+                screen.show(&text, [text.clone()]);
+            }
         }
         Command::Put { file } => {
             let text = read(&file)?;
@@ -66,6 +70,11 @@ pub async fn run(command: Command, stack: &str, screen: Screen) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+fn json_of(text: &str) -> Result<Value, Error> {
+    let no_json = |error| format!("are no JSON ({error}); no function acts until they are mended");
+    serde_json::from_str(text).map_err(|error| Error::input("the settings", no_json(error)))
+}
+
 fn read(file: &Path) -> Result<String, Error> {
     fs::read_to_string(file).map_err(|error| Error::input(file.display(), error))
 }
@@ -75,8 +84,10 @@ fn read(file: &Path) -> Result<String, Error> {
 /// # Errors
 /// All of it, each by its path.
 pub fn check(text: &str) -> Result<(), InvalidSettings> {
-    let document = Document::parse(text)?;
-    let mut wrong = Vec::new();
+    let (document, mut wrong) = match Document::parse(text) {
+        Ok(document) => (document, Vec::new()),
+        Err(InvalidSettings(wrong)) => (of_functions(text), wrong),
+    };
     for function in FUNCTIONS {
         let read = match function {
             "block-ip" => Policy::read::<block_ip::Own>(&document, function).map(drop),
@@ -96,6 +107,17 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
     } else {
         Err(InvalidSettings(wrong))
     }
+}
+
+/// Of a document that is wrong elsewhere, what can be read of single functions.
+fn of_functions(text: &str) -> Document {
+    let value: Value = serde_json::from_str(text).unwrap_or_default();
+    let functions = value.get("functions").and_then(Value::as_object).into_iter().flatten();
+    let functions: Map<_, _> = functions
+        .filter(|(name, section)| FUNCTIONS.contains(&name.as_str()) && section.is_object())
+        .map(|(name, section)| (name.clone(), section.clone()))
+        .collect();
+    Document::parse(&json!({ "functions": functions }).to_string()).unwrap_or_default()
 }
 
 /// The schema of the whole document.
@@ -120,8 +142,7 @@ async fn put(cloud: &Cloud, text: &str, screen: Screen) -> Result<(), Error> {
 
 async fn stop(stop: bool, stack: &str, screen: Screen) -> Result<(), Error> {
     let cloud = Cloud::of(stack).await;
-    let mut value: Value =
-        serde_json::from_str(&cloud.settings().await?).map_err(|error| Error::input("the settings", error))?;
+    let mut value = json_of(&cloud.settings().await?)?;
     let fields = value.as_object_mut();
     let fields = fields.ok_or_else(|| Error::input("the settings", "are no object"))?;
     fields.insert("stop".to_owned(), stop.into());
@@ -155,6 +176,35 @@ mod tests {
             ]
         );
         assert_eq!(check("{}"), Ok(()));
+    }
+
+    #[test]
+    fn s35_what_is_wrong_for_all_functions_hides_nothing_that_is_wrong_for_one() {
+        let text = json!({ "mode": "enforced", "functions": {
+            "block-ip": { "allowlist": ["198.51.100.7"] }, "disable-access-key": { "maxKeyAgeDays": 0 }, "block-everything": {}
+        } });
+        let names: Vec<_> = check(&text.to_string())
+            .err()
+            .map(|InvalidSettings(wrong)| wrong.into_iter().map(|wrong| wrong.name).collect())
+            .unwrap_or_default();
+        for name in [
+            "mode",
+            "functions.block-ip.allowlist",
+            "functions.disable-access-key.maxKeyAgeDays",
+        ] {
+            assert!(names.iter().any(|found| found == name), "{name} is not in {names:?}");
+        }
+        assert!(check("{ \"mode\": ").is_err());
+    }
+
+    #[test]
+    fn settings_that_are_no_json_are_said_to_be_so() {
+        let said = json_of("{ \"mode\": ").err().map(|error| error.to_string());
+        assert!(
+            said.as_ref()
+                .is_some_and(|said| said.starts_with("the settings: are no JSON")),
+            "{said:?}"
+        );
     }
 
     /// `SCHEMA=update cargo test -p securecart` writes it anew.

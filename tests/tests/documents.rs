@@ -100,8 +100,12 @@ fn the_outputs_that_commands_read_are_there() {
 #[test]
 fn links_lead_somewhere() {
     let documents = [
+        "README.md",
+        "SECURITY.md",
+        "docs/ADDING_A_REMEDIATION.md",
         "docs/ARCHITECTURE.md",
         "docs/CONFIGURATION.md",
+        "docs/ENVIRONMENT.md",
         "docs/RUNBOOK.md",
         "docs/SEMANTICS.md",
         "CHANGELOG.md",

@@ -13,7 +13,7 @@ use crate::{
     screen,
 };
 
-/// Keeps the local cloud running until standard input ends or Ctrl-C, and writes what `cargo lambda watch` needs.
+/// Keeps the local cloud running until standard input ends or Ctrl-C, and writes what `cargo lambda watch` and `securecart` need.
 pub fn hold() -> Result<()> {
     let workspace = local_cloud::workspace()?;
     let file = workspace.join("target/local-cloud.env");
@@ -33,6 +33,9 @@ pub fn hold() -> Result<()> {
     lines.push(format!("LEDGER_TABLE={}", stage.output("LedgerTableName")?));
     lines.push(format!("BLOCK_IPV4_SETS={}", stage.output("RegionalIPv4SetRef")?));
     lines.push(format!("BLOCK_IPV6_SETS={}", stage.output("RegionalIPv6SetRef")?));
+    // What the operator's command and the AWS CLI ask for beside.
+    lines.push(format!("SECURECART_STACK={STACK}"));
+    lines.push(format!("AWS_DEFAULT_REGION={}", local_cloud::REGION));
     fs::write(&file, lines.join("\n") + "\n").with_context(|| format!("{} cannot be written", file.display()))?;
 
     screen::heading("The local cloud is running.");
@@ -40,6 +43,8 @@ pub fn hold() -> Result<()> {
     screen::row("cargo lambda watch -A 127.0.0.1 --ignore-changes --env-file target/local-cloud.env");
     screen::row("and in a third:");
     screen::row("cargo lambda invoke -A 127.0.0.1 block-ip --data-file events/block-ip/ssh-brute-force.json");
+    screen::row("or, as an operator:");
+    screen::row("export $(cat target/local-cloud.env); cargo run -q --bin securecart -- ledger list");
     screen::row("Ctrl-C, or the end of standard input, stops it.");
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())

@@ -57,7 +57,7 @@ const SCENES: &[Scene] = &[
     },
     Scene {
         file: "outbound-c2",
-        about: "our own instance calling out: nothing to block",
+        about: "our own instance calling out: nothing to block, and no record",
         expect: &[],
     },
     Scene {
@@ -127,12 +127,11 @@ impl Act<'_> {
             .stage
             .cloud
             .invoke(function, &sample(FUNCTION, "ssh-brute-force")?)?;
-        screen::row(
-            refused
-                .pointer("/outcomes/0/outcome/Undone/text")
-                .and_then(Value::as_str)
-                .unwrap_or("?"),
-        );
+        let why = refused
+            .pointer("/outcomes/0/outcome/Undone/text")
+            .and_then(Value::as_str)
+            .with_context(|| format!("the undo does not hold: {refused}"))?;
+        screen::row(&format!("{} {why}", screen::outcome("Undone")));
         self.check_sets(&[
             "192.0.2.140/32",
             "192.0.2.250/32",
@@ -262,7 +261,7 @@ impl Act<'_> {
                     "another record was put aside: {body}"
                 );
                 screen::heading("The dead-letter queue");
-                screen::row("malformed-detail: its address 198.51.100.256 is none; nothing else is there");
+                screen::row("malformed-detail: 198.51.100.256 is no address; nothing else is there");
                 return Ok(());
             }
             ensure!(bodies.is_empty(), "{} records were put aside", bodies.len());

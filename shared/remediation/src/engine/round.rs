@@ -442,7 +442,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             (Mode::Approve, Kind::Remediate { approved: false }) => Some(Outcome::AwaitingApproval(reason.clone())),
             (Mode::Enforce, Kind::Remediate { approved: false }) if case.over_budget => {
                 let limit = self.policy.changes_per_hour;
-                waits(Reason::BUDGET, &format!("the {limit} changes of this hour are made"))
+                waits(Reason::BUDGET, &format!("this hour's budget of {limit} is spent"))
             }
             (Mode::Enforce, Kind::Remediate { approved: false }) => None,
         }

@@ -72,7 +72,7 @@ impl Default for Document {
 #[schemars(inline)]
 pub struct Exemption {
     /// The resource, as records name it: `user/alice`, `role/team/deploy-*`, `policy/baseline`, `bucket/website`,
-    /// `203.0.113.7/32`. A `*` stands for any text.
+    /// `203.0.113.7`. A `*` stands for any text.
     #[schemars(length(min = 1))]
     pub resource: String,
     /// The control, rule or finding type; a `*` stands for any text.
