@@ -221,6 +221,10 @@ type Http = Client<HttpConnector, Full<Bytes>>;
 impl Upstream {
     async fn answer(&self, client: &Http, request: Whole) -> Result<Answered, Closed> {
         let mut call = AwsCall::read(&request);
+        // Nobody's call: a function only opens its connection by it.
+        if call.access_key.is_empty() {
+            return Ok(call.refused(Refusal::Denied));
+        }
         let fault = {
             let mut state = lock(&self.state);
             call.index = state.calls.len();

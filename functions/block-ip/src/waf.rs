@@ -30,6 +30,12 @@ impl Waf {
         }
     }
 
+    /// Makes the call that every change begins with, as a rehearsal: what comes back says nothing.
+    pub async fn rehearse(aws: &Aws) {
+        let call = Client::new(&aws.paced()).get_ip_set().scope(Scope::Regional);
+        drop(call.name("rehearsal").id("rehearsal").send().await);
+    }
+
     fn client(&self, set: &IpSet) -> (&Client, Scope) {
         match set.waf {
             WafScope::Regional => (&self.regional, Scope::Regional),

@@ -5,14 +5,17 @@ use remediation::clock::Timestamp;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), remediation_aws::Error> {
-    remediation_aws::run(|aws, _, reader| {
-        let environment = Environment::read(reader)?;
-        let iam = AwsIam::new(aws);
-        Ok(move |document: &_, _: Timestamp| {
-            let settings = Settings::read(&environment, document)?;
-            let policy = settings.policy.clone();
-            Ok((DisableAccessKey::new(iam.clone(), settings), policy))
-        })
-    })
+    remediation_aws::run(
+        |aws, _, reader| {
+            let environment = Environment::read(reader)?;
+            let iam = AwsIam::new(aws);
+            Ok(move |document: &_, _: Timestamp| {
+                let settings = Settings::read(&environment, document)?;
+                let policy = settings.policy.clone();
+                Ok((DisableAccessKey::new(iam.clone(), settings), policy))
+            })
+        },
+        AwsIam::rehearse,
+    )
     .await
 }

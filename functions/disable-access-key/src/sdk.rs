@@ -30,6 +30,11 @@ impl AwsIam {
         Self(Client::new(&aws.paced()))
     }
 
+    /// Makes the call that every change begins with, as a rehearsal: what comes back says nothing.
+    pub async fn rehearse(aws: &Aws) {
+        drop(Client::new(&aws.paced()).list_access_keys().send().await);
+    }
+
     fn inline(&self) -> InlinePolicies {
         InlinePolicies::new(self.0.clone())
     }

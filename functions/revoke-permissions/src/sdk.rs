@@ -58,6 +58,12 @@ impl Aws {
         }
     }
 
+    /// Makes the call that every change begins with, as a rehearsal: what comes back says nothing.
+    pub async fn rehearse(aws: &remediation_aws::Aws) {
+        let call = Client::new(&aws.paced()).get_account_authorization_details();
+        drop(call.send().await);
+    }
+
     fn inline(&self) -> InlinePolicies {
         InlinePolicies::new(self.iam.clone())
     }

@@ -16,23 +16,42 @@ use aws_smithy_runtime_api::client::{
     orchestrator::HttpRequest,
     runtime_components::RuntimeComponents,
 };
+use aws_smithy_types::body::SdkBody;
 
-/// Requests that were sent, tries among them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Calls(Arc<AtomicU64>);
+/// Requests that were sent, tries among them, by one client and its connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls {
+    count: Arc<AtomicU64>,
+    http: SharedHttpClient,
+}
 
 impl Calls {
-    /// How many so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// Over the SDK's own client.
+    pub(crate) fn new() -> Self {
+        Self {
+            count: Arc::default(),
+            http: https_client(),
+        }
     }
 
-    /// The SDK's own client, counted.
+    /// How many so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Sends, and counts.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(Counted {
-            inner: https_client(),
-            calls: self.clone(),
-        })
+        let count = Arc::clone(&self.count);
+        SharedHttpClient::new(Through(self.http.clone(), move |request| {
+            count.fetch_add(1, Ordering::Relaxed);
+            request
+        }))
+    }
+
+    /// Sends, in the place of each call, a request to the same host that asks for nothing and is signed by nobody: what comes back is an
+    /// error, and the connection stays for the call.
+    pub(crate) fn rehearsing(&self) -> SharedHttpClient {
+        SharedHttpClient::new(Through(self.http.clone(), bare))
     }
 }
 
@@ -44,24 +63,44 @@ pub fn https_client() -> SharedHttpClient {
         .build_https()
 }
 
-#[derive(Debug)]
-struct Counted<T> {
-    inner: T,
-    calls: Calls,
+fn bare(call: HttpRequest) -> HttpRequest {
+    let uri = call.uri();
+    let host = uri.find("://").and_then(|scheme| {
+        let rest = uri.get(scheme + 3..)?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        uri.get(..scheme + 3 + end)
+    });
+    let mut request = HttpRequest::new(SdkBody::empty());
+    // A host that cannot be read is of a call that could not be made.
+    let _ = request.set_uri(format!("{}/", host.unwrap_or_default()));
+    request
 }
 
-impl HttpClient for Counted<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Counted {
-            inner: self.inner.http_connector(settings, components),
-            calls: self.calls.clone(),
-        })
+/// What is sent goes through a function first.
+#[derive(Clone)]
+struct Through<T, F>(T, F);
+
+impl<T: std::fmt::Debug, F> std::fmt::Debug for Through<T, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Through").field(&self.0).finish()
     }
 }
 
-impl HttpConnector for Counted<SharedHttpConnector> {
+impl<F> HttpClient for Through<SharedHttpClient, F>
+where
+    F: Fn(HttpRequest) -> HttpRequest + Clone + Send + Sync + 'static,
+{
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let inner = self.0.http_connector(settings, components);
+        SharedHttpConnector::new(Through(inner, self.1.clone()))
+    }
+}
+
+impl<F> HttpConnector for Through<SharedHttpConnector, F>
+where
+    F: Fn(HttpRequest) -> HttpRequest + Send + Sync + 'static,
+{
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.calls.0.fetch_add(1, Ordering::Relaxed);
-        self.inner.call(request)
+        self.0.call((self.1)(request))
     }
 }

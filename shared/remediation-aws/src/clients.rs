@@ -34,7 +34,7 @@ impl Aws {
     #[must_use]
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var(name).ok();
-        let calls = Calls::default();
+        let calls = Calls::new();
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(SharedCredentialsProvider::new(
@@ -60,7 +60,7 @@ impl Aws {
 
     /// From wherever a person's credentials come from: the environment, a profile, a container.
     pub async fn of_person() -> Self {
-        let calls = Calls::default();
+        let calls = Calls::new();
         let config = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(Self::timeouts())
             .http_client(calls.client())
@@ -121,6 +121,18 @@ impl Aws {
         Ok((aws, until))
     }
 
+    /// The same clients, whose calls open the connections that they would take, and are not made: everything that a first call costs its
+    /// caller, and nothing that AWS would do, note or count. Each answers with an error, which says nothing.
+    #[must_use]
+    pub(crate) fn rehearsal(&self) -> Self {
+        let rehearsing = |config: &SdkConfig| config.to_builder().http_client(self.calls.rehearsing()).build();
+        Self {
+            config: rehearsing(&self.config),
+            home: rehearsing(&self.home),
+            calls: self.calls.clone(),
+        }
+    }
+
     /// How many calls were made so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.count()
@@ -132,7 +144,7 @@ impl Aws {
         Self {
             home: config.clone(),
             config,
-            calls: Calls::default(),
+            calls: Calls::new(),
         }
     }
 

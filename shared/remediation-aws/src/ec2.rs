@@ -107,6 +107,15 @@ impl Ec2 {
         })
     }
 
+    /// In the Region that the function runs in.
+    ///
+    /// # Errors
+    /// When it runs in none.
+    pub fn at_home(aws: &Aws) -> Result<Self, Failure> {
+        let config = aws.paced();
+        Self::new(aws, config.region().map_or("", AsRef::as_ref))
+    }
+
     /// Whether new volumes are encrypted unasked.
     ///
     /// # Errors

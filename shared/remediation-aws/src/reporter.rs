@@ -11,7 +11,11 @@ use aws_sdk_securityhub::{
     Client,
     types::{AwsSecurityFindingIdentifier, NoteUpdate, WorkflowStatus, WorkflowUpdate},
 };
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join},
+    stream,
+};
 use remediation::{
     engine::SECONDS_TO_FIX,
     failure::Failure,
@@ -23,7 +27,7 @@ use remediation::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::errors::classify;
+use crate::{Aws, errors::classify};
 
 /// Security Hub for the findings that came from there, and CloudWatch's embedded metric format on standard output.
 #[derive(Debug, Clone)]
@@ -44,8 +48,24 @@ const SINGLY: usize = 30;
 impl AwsReporter {
     /// `topic`: for notices, by its ARN. `namespace`: of the metrics. Without one there are none.
     #[must_use]
-    pub fn new(hub: Client, topic: Option<(aws_sdk_sns::Client, String)>, namespace: Option<String>) -> Self {
-        Self { hub, topic, namespace }
+    pub fn new(aws: &Aws, topic: Option<String>, namespace: Option<String>) -> Self {
+        let config = aws.patient();
+        Self {
+            hub: Client::new(&config),
+            topic: topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic)),
+            namespace,
+        }
+    }
+
+    /// Makes a call of each service as a [rehearsal](Aws::rehearsal).
+    pub(crate) async fn rehearse(&self, rehearsal: &Aws) {
+        let topic = self.topic.as_ref().map(|(_, topic)| topic.clone());
+        let Self { hub, topic, .. } = Self::new(rehearsal, topic, None);
+        let told = hub.batch_update_findings().send();
+        match topic {
+            Some((sns, topic)) => drop(join(told, sns.publish().topic_arn(topic).send()).await),
+            None => drop(told.await),
+        }
     }
 
     /// Sends a notice to whoever listens. One that cannot be sent is logged; says whether it was.

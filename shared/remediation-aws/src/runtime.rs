@@ -96,12 +96,14 @@ const TOLD_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events, each by the
 /// settings of its time. `connect` is called once for each account that is acted in, with its clients, as whom they act, and
-/// the environment; it returns what makes the remediation of a settings document.
+/// the environment; it returns what makes the remediation of a settings document. `rehearse` makes the calls that every change takes as a
+/// [rehearsal](Aws::rehearsal), before the first event.
 ///
 /// # Errors
 /// When the environment is wrong, and when the runtime stops.
 pub async fn run<R, B>(
     connect: impl Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
+    rehearse: impl AsyncFn(&Aws),
 ) -> Result<(), Error>
 where
     R: Remediation + 'static,
@@ -116,7 +118,7 @@ where
             return Err(error);
         }
     };
-    function.warm_up::<R>().await;
+    function.warm_up::<R>(rehearse).await;
     let function = &function;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| {
         function.answer(event).boxed_local()
@@ -140,7 +142,7 @@ where
     let aws = Aws::from_environment();
     let build = connect(&aws, &role, SettingsReader::from_environment())?;
     let config = aws.patient();
-    let topic = topic.map(|topic| (aws_sdk_sns::Client::new(&config), topic));
+    let reporter = AwsReporter::new(&aws, topic, namespace);
     Ok(Function {
         accounts: Accounts {
             home: role.account().clone(),
@@ -153,7 +155,7 @@ where
         connected: Mutex::default(),
         settings: Arc::new(SettingsStore::new(aws_sdk_ssm::Client::new(&config), parameter)),
         ledger: DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table),
-        reporter: AwsReporter::new(aws_sdk_securityhub::Client::new(&config), topic, namespace),
+        reporter,
         ending: Mutex::default(),
     })
 }
@@ -180,11 +182,17 @@ impl<B, C> Function<B, C>
 where
     C: Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
 {
-    /// Makes the first two calls of every event before there is one: Lambda gives a start a whole core, and an event of a small function a
-    /// fourteenth of one, in which connections and handshakes would be most of the first answer. What fails is tried again by the event,
-    /// which says so.
-    async fn warm_up<R: Remediation>(&self) {
-        let calls = futures_util::future::join(self.settings.current(), self.ledger.catch_up(R::NAME));
+    /// Makes the first two calls of every event before there is one, and rehearses those of every change: Lambda gives a start a whole core,
+    /// and an event of a small function a fourteenth of one, in which connections and handshakes would be most of the first answer. What
+    /// fails is tried again by the event, which says so.
+    async fn warm_up<R: Remediation>(&self, rehearse: impl AsyncFn(&Aws)) {
+        let rehearsal = self.aws.rehearsal();
+        let calls = futures_util::future::join4(
+            self.settings.current(),
+            self.ledger.catch_up(R::NAME),
+            self.reporter.rehearse(&rehearsal),
+            rehearse(&rehearsal),
+        );
         if tokio::time::timeout(WARM_UP, calls.boxed_local()).await.is_err() {
             tracing::warn!("the first event begins without what was to be read before it");
         }
