@@ -50,6 +50,7 @@ from moto.wafv2.models import GLOBAL_REGION, FakeIPSet, FakeWebACL, wafv2_backen
 from werkzeug.serving import run_simple
 from werkzeug.wrappers import Request, Response
 
+import moments
 from service_models import violations
 
 CONTROL = "/securecart-extension"
@@ -453,7 +454,8 @@ class Saved:
             for name, of in ((of.name, of) for of in backend.ip_sets.values())
         ]
         findings = [f"securityhub {place}: {finding.data!r}" for place, backend in hub.items() for finding in backend.findings]
-        return sorted(sets + findings + [f"securityhub {place}: {finding!r}" for place, of in OCSF.items() for finding in of])
+        sets += findings + [f"securityhub {place}: {finding!r}" for place, of in OCSF.items() for finding in of]
+        return moments.without(sets)
 
     def save(self) -> None:
         waf, hub = self._backends()

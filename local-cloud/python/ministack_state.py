@@ -7,7 +7,7 @@
     POST /securecart-extension/authorizations/reset
 
 What is told is what somebody could have changed: not what was logged or measured, not sessions and their credentials, when a thing was
-touched last, or what CloudFormation remembers of its templates. The items of tables and the messages of queues are told by their own services. Saved is everything but sessions and functions.
+touched last, at what moment anything was done, or what CloudFormation remembers of its templates. The items of tables and the messages of queues are told by their own services. Saved is everything but sessions and functions.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import AccountRegionScopedDict, AccountScopedDict
+
+import moments
 
 SCOPED = (AccountScopedDict, AccountRegionScopedDict)
 # What AWS owns, what only tells of what happened, and what a call of a running function needs.
@@ -78,7 +80,7 @@ def told(extra: dict[str, Any]) -> list[str]:
             _lines(f"{service}.{attribute}[{':'.join(map(str, key)) if isinstance(key, tuple) else key}]", value, out)
     for name, held in extra.items():
         _lines(f"extension.{name}", {str(key): value for key, value in held.items()} if isinstance(held, dict) else held, out)
-    return sorted(out)
+    return moments.without(out)
 
 
 def save(extra: dict[str, Any]) -> None:

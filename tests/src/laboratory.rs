@@ -198,36 +198,3 @@ pub fn again(events: &[Value], answer: &Answer) -> Vec<Value> {
         .filter_map(|failure| failure.get("itemIdentifier")?.as_str()?.parse::<usize>().ok());
     failed.filter_map(|number| events.get(number).cloned()).collect()
 }
-
-/// With every moment replaced, to the second or to the minute: no two runs have the same.
-pub fn without_times(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    let mut rest = line;
-    loop {
-        let moment = ["0000-00-00T00:00:00", "0000-00-00 00:00Z"].iter().find_map(|form| {
-            rest.split_at_checked(form.len())
-                .filter(|(start, _)| has_form(start, form))
-        });
-        if let Some((_, behind)) = moment {
-            out.push_str("(a moment)");
-            rest = behind.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
-            continue;
-        }
-        let mut letters = rest.chars();
-        let Some(first) = letters.next() else { return out };
-        out.push(first);
-        rest = letters.as_str();
-    }
-}
-
-/// Where the form has a zero, any digit.
-fn has_form(text: &str, form: &str) -> bool {
-    let mut pairs = text.bytes().zip(form.bytes());
-    pairs.all(|(byte, form)| {
-        if form == b'0' {
-            byte.is_ascii_digit()
-        } else {
-            byte == form
-        }
-    })
-}

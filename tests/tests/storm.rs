@@ -18,7 +18,7 @@ use std::{
 use chrono::Utc;
 use local_cloud::{Answer, AwsCall, Fault, Instance};
 use securecart_tests::{
-    laboratory::{Laboratory, again, batch, without_times},
+    laboratory::{Laboratory, again, batch},
     read_ip_set,
     seeds::{self, CHANGES},
     stack::{Stack, sample},
@@ -88,8 +88,10 @@ fn notices(calls: &[AwsCall]) -> BTreeMap<String, usize> {
 /// What the resources are, without Security Hub's notes and the moments at which something was done.
 fn resources(laboratory: &Laboratory) -> BTreeSet<String> {
     let state = laboratory.stack.cloud.state().unwrap();
-    let lines = state.into_iter().filter(|line| !line.starts_with("securityhub"));
-    lines.map(|line| without_times(&line)).collect()
+    state
+        .into_iter()
+        .filter(|line| !line.starts_with("securityhub"))
+        .collect()
 }
 
 fn attacks(attackers: std::ops::Range<u32>, name: &str) -> Vec<Value> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use local_cloud::{Answer, AwsCall, Fault, Instance};
-use securecart_tests::laboratory::{Laboratory, again, batch, without_times};
+use securecart_tests::laboratory::{Laboratory, again, batch};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -270,8 +270,7 @@ impl Bench {
     }
 
     fn state(&self) -> BTreeSet<String> {
-        let state = self.laboratory.stack.cloud.state().unwrap();
-        state.iter().map(|line| without_times(line)).collect()
+        self.laboratory.stack.cloud.state().unwrap()
     }
 }
 
