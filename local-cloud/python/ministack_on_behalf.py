@@ -3,8 +3,8 @@
 SNS: whoever publishes to a topic that has a key is asked for `kms:GenerateDataKey` and `kms:Decrypt` of it, with SNS for `kms:ViaService`:
 <https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html>.
 
-EC2: a rule of a security group is authorised on the rule as on its group, and with tags it is asked for `ec2:CreateTags` too, with the
-operation for `ec2:CreateAction`: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html>.
+EC2: a rule of a security group that is made with tags is authorised on the rule as on its group, and asked for `ec2:CreateTags` too, with
+the operation for `ec2:CreateAction`: <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/supported-iam-actions-tagging.html>.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ def publish(parameters: Any) -> Any:
 
 
 def authorize_ingress(parameters: Any) -> Any:
-    rule = f"arn:aws:ec2:{get_region()}:{get_account_id()}:security-group-rule/*"
-    why = refused(f"ec2:{INGRESS}", rule, {})
     if ec2._p(parameters, "TagSpecification.1.Tag.1.Key"):
-        why = why or refused("ec2:CreateTags", rule, {"ec2:CreateAction": INGRESS})
-    return ec2._error("UnauthorizedOperation", why, 403) if why else _authorize(parameters)
+        rule = f"arn:aws:ec2:{get_region()}:{get_account_id()}:security-group-rule/*"
+        why = refused(f"ec2:{INGRESS}", rule, {}) or refused("ec2:CreateTags", rule, {"ec2:CreateAction": INGRESS})
+        if why:
+            return ec2._error("UnauthorizedOperation", why, 403)
+    return _authorize(parameters)
 
 
 def install() -> None:

@@ -105,6 +105,8 @@ type Plan = Box<dyn FnMut(&AwsCall) -> Fault + Send>;
 
 struct State {
     calls: Vec<AwsCall>,
+    /// Requests that nobody signed.
+    unsigned: usize,
     plan: Plan,
 }
 
@@ -157,6 +159,7 @@ impl Proxy {
     fn of(cloud: &LocalCloud, tls: Option<Tls>) -> Result<Self> {
         let state = Arc::new(Mutex::new(State {
             calls: Vec::new(),
+            unsigned: 0,
             plan: Box::new(|_| Fault::None),
         }));
         let hosts = if tls.is_some() { HOSTS.as_slice() } else { &[""] };
@@ -197,12 +200,18 @@ impl Proxy {
     pub fn plan(&self, plan: impl FnMut(&AwsCall) -> Fault + Send + 'static) {
         let mut state = lock(&self.state);
         state.calls.clear();
+        state.unsigned = 0;
         state.plan = Box::new(plan);
     }
 
     /// The calls since the plan was made.
     pub fn calls(&self) -> Vec<AwsCall> {
         lock(&self.state).calls.clone()
+    }
+
+    /// How many requests came since then that nobody signed. They are no calls, reach no service, and open a connection.
+    pub fn unsigned(&self) -> usize {
+        lock(&self.state).unsigned
     }
 }
 
@@ -221,8 +230,8 @@ type Http = Client<HttpConnector, Full<Bytes>>;
 impl Upstream {
     async fn answer(&self, client: &Http, request: Whole) -> Result<Answered, Closed> {
         let mut call = AwsCall::read(&request);
-        // Nobody's call: a function only opens its connection by it.
         if call.access_key.is_empty() {
+            lock(&self.state).unsigned += 1;
             return Ok(call.refused(Refusal::Denied));
         }
         let fault = {

@@ -1,4 +1,5 @@
 //! How many AWS calls each change takes, and why: what `docs/PERFORMANCE.md` says is what the real binaries do.
+//! What it makes of them before its first event changes nothing.
 //! `CALLS=update cargo test -p securecart-tests --test calls` writes the table anew.
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use local_cloud::{Answer, Fault, workspace};
+use local_cloud::{Answer, Fault, Instance, workspace};
 use securecart_tests::{
     laboratory::{Laboratory, batch},
     seeds::{self, CHANGES},
@@ -26,7 +27,7 @@ const BEGIN: &str = "<!-- calls: begin -->\n";
 const END: &str = "<!-- calls: end -->";
 
 #[test]
-fn s96_a_change_takes_the_calls_that_are_written_down_with_their_reasons_and_no_more() {
+fn s96_s104_a_change_takes_the_calls_that_are_written_down_and_a_start_makes_two_of_them() {
     let laboratory = Laboratory::of(Stack::deploy_all("calls")).unwrap();
     seeds::everything(&laboratory.stack);
     laboratory.stack.cloud.save().unwrap();
@@ -36,6 +37,7 @@ fn s96_a_change_takes_the_calls_that_are_written_down_with_their_reasons_and_no_
         laboratory.stack.cloud.restore().unwrap();
         laboratory.proxy.plan(|_| Fault::None);
         let mut instance = laboratory.instance(function).unwrap();
+        starts_quietly(&laboratory, &instance, function);
         let answer = instance.invoke(&batch(&[sample(function, name)], 1), Duration::from_secs(60));
         assert_eq!(answer, Answer::Response(json!({ "batchItemFailures": [] })), "{name}");
         let mut calls: BTreeMap<String, usize> = BTreeMap::new();
@@ -71,6 +73,22 @@ fn s96_a_change_takes_the_calls_that_are_written_down_with_their_reasons_and_no_
             "no reason is given for {operation}"
         );
     }
+}
+
+/// Nothing is read of anybody before there is an event; what the event will call has been connected with.
+fn starts_quietly(laboratory: &Laboratory, instance: &Instance, function: &str) {
+    instance.ready().unwrap();
+    let calls: BTreeSet<_> = laboratory.proxy.calls().iter().map(ToString::to_string).collect();
+    let expected = ["dynamodb:Query", "ssm:GetParameter"].map(str::to_owned);
+    assert_eq!(calls, BTreeSet::from(expected), "{function}");
+    assert_eq!(laboratory.proxy.calls().len(), 2, "{function}");
+    // Security Hub, and people by SNS; and the service that is written to, where its host is known before the event.
+    let hosts = if ["block-public-access", "enforce-s3-encryption"].contains(&function) {
+        2
+    } else {
+        3
+    };
+    assert_eq!(laboratory.proxy.unsigned(), hosts, "{function}");
 }
 
 fn similar(written: &str, now: &str) {

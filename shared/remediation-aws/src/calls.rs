@@ -104,3 +104,37 @@ where
         self.0.call((self.1)(request))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s104_a_rehearsed_call_asks_its_host_for_nothing() {
+        for (uri, host) in [
+            (
+                "https://sns.us-east-1.amazonaws.com/",
+                "https://sns.us-east-1.amazonaws.com/",
+            ),
+            ("https://iam.amazonaws.com", "https://iam.amazonaws.com/"),
+            (
+                "http://127.0.0.1:4566/findings/batchupdate?x=/",
+                "http://127.0.0.1:4566/",
+            ),
+            (
+                "https://s3.eu-west-1.amazonaws.com?encryption",
+                "https://s3.eu-west-1.amazonaws.com/",
+            ),
+        ] {
+            let mut call = HttpRequest::new(SdkBody::from("Action=DeleteEverything"));
+            call.set_uri(uri).unwrap();
+            call.set_method("PATCH").unwrap();
+            call.headers_mut()
+                .insert("authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE");
+            let sent = bare(call);
+            assert_eq!((sent.uri(), sent.method()), (host, "GET"));
+            assert_eq!(sent.headers().iter().count(), 0);
+            assert_eq!(sent.body().bytes(), Some(&[][..]));
+        }
+    }
+}

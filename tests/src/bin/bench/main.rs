@@ -123,7 +123,10 @@ fn main() -> Result<()> {
     for job in JOBS.iter().filter(wanted) {
         // The subjects take turns: what else the machine does meets them all.
         for run in 0..=options.runs {
-            for subject in Subject::ALL.into_iter().filter(|subject| subject.does(job)) {
+            for subject in Subject::ALL
+                .into_iter()
+                .filter(|subject| bench.subjects.has(*subject, job))
+            {
                 let (measured, calls) = bench
                     .run(subject, job)
                     .with_context(|| format!("{} for {}", subject.name(), job.function))?;
@@ -177,7 +180,7 @@ impl Bench {
             throttle.hold(instance.process())?;
         }
         let mut timed = |delivery| -> Result<(f64, Vec<AwsCall>)> {
-            let payload = subject.payload(job, delivery);
+            let payload = self.subjects.payload(subject, job, delivery);
             let begin = std::time::Instant::now();
             let answer = instance.invoke(&payload, DEADLINE);
             let took = milliseconds(begin.elapsed());

@@ -1,6 +1,7 @@
 //! What is measured, and what it is measured against.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -12,6 +13,7 @@ use securecart_tests::{
     laboratory::{Laboratory, batch},
     stack::sample,
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// One function at work on one sample event.
@@ -21,8 +23,6 @@ pub struct Job {
     pub sample: &'static str,
     /// The calls that make the change: one has to be seen.
     pub writes: &'static [&'static str],
-    /// The policy that makes Cloud Custodian do the nearest that it can.
-    pub custodian: Option<&'static str>,
 }
 
 pub const JOBS: [Job; 7] = [
@@ -30,44 +30,37 @@ pub const JOBS: [Job; 7] = [
         function: "block-ip",
         sample: "ssh-brute-force",
         writes: &["UpdateIPSet"],
-        custodian: None,
     },
     Job {
         function: "disable-access-key",
         // Of a user without a path: Cloud Custodian does not find the others by what Security Hub says.
         sample: "securityhub-iam8",
         writes: &["UpdateAccessKey"],
-        custodian: Some("disable-access-key"),
     },
     Job {
         function: "revoke-permissions",
         sample: "securityhub-iam1",
         writes: &["CreatePolicyVersion"],
-        custodian: None,
     },
     Job {
         function: "enforce-s3-encryption",
         sample: "securityhub-s3-17",
         writes: &["PutBucketEncryption"],
-        custodian: None,
     },
     Job {
         function: "block-public-access",
         sample: "securityhub-s3-8",
         writes: &["PutPublicAccessBlock"],
-        custodian: None,
     },
     Job {
         function: "close-open-ingress",
         sample: "securityhub-ec2-13",
         writes: &["RevokeSecurityGroupIngress"],
-        custodian: None,
     },
     Job {
         function: "enforce-storage-encryption",
         sample: "securityhub-ec2-7",
         writes: &["EnableEbsEncryptionByDefault"],
-        custodian: None,
     },
 ];
 
@@ -90,19 +83,14 @@ impl Subject {
             Self::Custodian => "Cloud Custodian",
         }
     }
+}
 
-    pub fn does(self, job: &Job) -> bool {
-        self != Self::Custodian || job.custodian.is_some()
-    }
-
-    /// What it is called with.
-    pub fn payload(self, job: &Job, delivery: usize) -> Value {
-        let event = sample(job.function, job.sample);
-        match self {
-            Self::Ours | Self::Python => batch(&[event], delivery),
-            Self::Custodian => event,
-        }
-    }
+/// What Cloud Custodian does that is nearest to a function, in `custodian.json`.
+#[derive(Debug, Deserialize)]
+struct Nearest {
+    policy: Value,
+    /// What it is called with, where it does not find the resource by the sample.
+    event: Option<Value>,
 }
 
 /// Where everything is that is measured.
@@ -110,7 +98,9 @@ pub struct Subjects {
     python: PathBuf,
     folder: PathBuf,
     /// Where Cloud Custodian's packages are: one folder a policy, as it deploys them.
-    custodian: PathBuf,
+    packages: PathBuf,
+    /// By function.
+    custodian: BTreeMap<String, Nearest>,
 }
 
 impl Subjects {
@@ -125,14 +115,12 @@ impl Subjects {
             &|line| eprintln!("{line}"),
         )?
         .join("bin/python");
-        let custodian = workspace()?.join("target/bench/custodian");
-        for job in &JOBS {
-            let Some(policy) = job.custodian else { continue };
-            let package = custodian.join(job.function);
+        let packages = workspace()?.join("target/bench/custodian");
+        let custodian: BTreeMap<String, Nearest> =
+            serde_json::from_str(&fs::read_to_string(folder.join("custodian.json"))?).context("custodian.json")?;
+        for (function, Nearest { policy, .. }) in &custodian {
+            let package = packages.join(function);
             fs::create_dir_all(&package)?;
-            let policies = fs::read_to_string(folder.join("custodian.json"))?;
-            let policies: Value = serde_json::from_str(&policies)?;
-            let policy = policies.get(policy).with_context(|| format!("no policy {policy}"))?;
             let config = json!({ "execution-options": { "account_id": local_cloud::ACCOUNT, "region": local_cloud::REGION, "output_dir": "/tmp" }, "policies": [policy] });
             fs::write(package.join("config.json"), config.to_string())?;
             fs::copy(folder.join("custodian_policy.py"), package.join("custodian_policy.py"))?;
@@ -140,8 +128,26 @@ impl Subjects {
         Ok(Self {
             python,
             folder,
+            packages,
             custodian,
         })
+    }
+
+    /// Whether there is anything that this subject does for the job.
+    pub fn has(&self, subject: Subject, job: &Job) -> bool {
+        subject != Subject::Custodian || self.custodian.contains_key(job.function)
+    }
+
+    /// What a subject is called with.
+    pub fn payload(&self, subject: Subject, job: &Job, delivery: usize) -> Value {
+        let event = || sample(job.function, job.sample);
+        match subject {
+            Subject::Ours | Subject::Python => batch(&[event()], delivery),
+            Subject::Custodian => {
+                let nearest = self.custodian.get(job.function);
+                nearest.and_then(|nearest| nearest.event.clone()).unwrap_or_else(event)
+            }
+        }
     }
 
     /// Starts a new process of a subject.
@@ -150,7 +156,7 @@ impl Subjects {
             Subject::Ours => laboratory.command(job.function)?,
             Subject::Python => self.python(laboratory, job, &self.folder, &job.function.replace('-', "_"))?,
             Subject::Custodian => {
-                let package = self.custodian.join(job.function);
+                let package = self.packages.join(job.function);
                 let mut command = self.python(laboratory, job, &package, "custodian_policy.run")?;
                 command.env("HOME", "/tmp");
                 command
