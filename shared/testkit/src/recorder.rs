@@ -1,7 +1,6 @@
 //! A reporter that remembers what it was told.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -9,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use remediation::{
-    ids::RecordId,
-    report::{Gauges, Report, Reporter, Untold},
-};
+use remediation::report::{Gauges, Report, Reporter, Untold};
 
 /// All reports, in the order in which they came.
 #[derive(Debug, Clone, Default)]
@@ -43,10 +39,10 @@ impl Recorder {
 impl Reporter for Recorder {
     async fn report(&self, _: &'static str, reports: &[Report], _: &Gauges, _: Duration) -> Untold {
         if self.1.load(Ordering::Relaxed) {
-            let all: BTreeSet<RecordId> = reports.iter().map(|report| report.record.clone()).collect();
+            let of = |report: &Report| report.record.clone();
             return Untold {
-                people: all.clone(),
-                sources: all,
+                people: reports.iter().filter(|report| report.notice).map(of).collect(),
+                sources: reports.iter().map(of).collect(),
             };
         }
         self.0

@@ -191,7 +191,11 @@ impl<R: Remediation> Case<R> {
             _ => {}
         }
         record.status = status;
-        record.teller.clone_from(&self.teller);
+        // What another delivery left open is its own matter.
+        if record.teller != self.teller {
+            record.untold = false;
+            record.teller.clone_from(&self.teller);
+        }
         record.updated_at = now;
         Ok(record)
     }
