@@ -8,7 +8,6 @@ use std::{fmt, net::IpAddr};
 use remediation::{
     Claim,
     finding::{Action, Detail, Direction, Finding, Role},
-    outcome::Reason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +25,11 @@ impl fmt::Display for Attacker {
 /// The attackers that a finding names.
 #[must_use]
 pub fn attackers(finding: &Finding) -> Claim<Attacker> {
-    let declined = |code: &str, text: String| Claim::Declined(Reason::new(code, text));
     let kind = finding.evidence.kind.as_str();
     let threat = match &finding.detail {
         Detail::Threat(threat) => threat,
-        Detail::Other(what) => return declined("not-a-threat", format!("{what} names no attacker")),
-        _ => return declined("not-a-threat", format!("{kind} names no attacker")),
+        Detail::Other(what) => return Claim::declined("not-a-threat", format!("{what} names no attacker")),
+        _ => return Claim::declined("not-a-threat", format!("{kind} names no attacker")),
     };
     let family = Family::of(kind);
     let action = match &threat.action {
@@ -41,27 +39,27 @@ pub fn attackers(finding: &Finding) -> Claim<Attacker> {
     let remotes = match action {
         Action::NetworkConnection { direction, remotes } => match (direction, threat.role, family) {
             (Direction::Outbound, ..) | (_, Some(Role::Actor), _) => {
-                return declined(
+                return Claim::declined(
                     "outbound",
                     format!("{kind}: our side is the actor, the remote side no attacker of ours"),
                 );
             }
             (Direction::Inbound, Some(Role::Target), Family::Attack | Family::KnownBad) => remotes,
             (Direction::Inbound, Some(Role::Target), _) => {
-                return declined("unclaimed-type", format!("{kind} is not known to name an attacker"));
+                return Claim::declined("unclaimed-type", format!("{kind} is not known to name an attacker"));
             }
             _ => {
-                return declined(
+                return Claim::declined(
                     "direction-unknown",
                     format!("{kind}: not certain that the remote side attacked"),
                 );
             }
         },
         Action::PortProbe { remotes } if threat.role != Some(Role::Actor) => remotes,
-        Action::PortProbe { .. } => return declined("outbound", format!("{kind}: our side is the actor")),
+        Action::PortProbe { .. } => return Claim::declined("outbound", format!("{kind}: our side is the actor")),
         // Stolen credentials of a member account used from a listed address are an attack all the same.
         Action::AwsApiCall { affiliated: true, .. } if family == Family::Attack => {
-            return declined(
+            return Claim::declined(
                 "affiliated",
                 format!("{kind}: the caller belongs to the same organisation"),
             );
@@ -71,26 +69,28 @@ pub fn attackers(finding: &Finding) -> Claim<Attacker> {
         | Action::RdsLoginAttempt { remotes } => match family {
             Family::Attack | Family::KnownBad => remotes,
             Family::Unusual => {
-                return declined(
+                return Claim::declined(
                     "may-be-legitimate",
                     format!("{kind} may be a legitimate user doing something unusual"),
                 );
             }
-            Family::Other => return declined("unclaimed-type", format!("{kind} is not known to name an attacker")),
+            Family::Other => {
+                return Claim::declined("unclaimed-type", format!("{kind} is not known to name an attacker"));
+            }
         },
         Action::AttackSequence { remotes } => remotes,
         Action::Other(action) if matches!(action.as_str(), "" | "none" | "DNS_REQUEST") => {
-            return declined("no-address", format!("{kind} names no remote address"));
+            return Claim::declined("no-address", format!("{kind} names no remote address"));
         }
         Action::Other(action) => {
-            return declined("unknown-action", format!("{kind}: the action {action:?} is not known"));
+            return Claim::declined("unknown-action", format!("{kind}: the action {action:?} is not known"));
         }
     };
     let mut attackers: Vec<_> = remotes.iter().copied().map(Attacker).collect();
     attackers.sort_unstable();
     attackers.dedup();
     if attackers.is_empty() {
-        return declined("no-address", format!("{kind} names no remote address"));
+        return Claim::declined("no-address", format!("{kind} names no remote address"));
     }
     Claim::Targets(attackers)
 }

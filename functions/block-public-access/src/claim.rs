@@ -17,9 +17,9 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         Detail::Compliance(check) => check,
         Detail::ExternalAccess(access) => return external_access(access),
         Detail::Other(what) => {
-            return declined("not-about-public-access", format!("{what} is not about public access"));
+            return Claim::declined("not-about-public-access", format!("{what} is not about public access"));
         }
-        _ => return declined("not-about-public-access", format!("{kind} is not about public access")),
+        _ => return Claim::declined("not-about-public-access", format!("{kind} is not about public access")),
     };
     let rule = match &check.rule {
         Rule::Control(rule) | Rule::Config(rule) => rule.as_str(),
@@ -33,7 +33,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         | "s3-bucket-public-write-prohibited"
         | "s3-bucket-level-public-access-prohibited" => false,
         _ => {
-            return declined(
+            return Claim::declined(
                 "unclaimed-rule",
                 format!("{kind} is no rule about public access to buckets"),
             );
@@ -45,30 +45,26 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     if is_account {
         return match AccountId::parse(finding.evidence.account.as_str()) {
             Ok(account) => Claim::Targets(vec![Target::Account(account)]),
-            Err(wrong) => declined("not-an-account", wrong),
+            Err(wrong) => Claim::declined("not-an-account", wrong),
         };
     }
     let buckets: Result<Vec<_>, Reason> = check.resources.iter().map(Resource::bucket).collect();
     match buckets {
-        Ok(buckets) if buckets.is_empty() => declined("no-bucket", format!("{kind} names no resource")),
+        Ok(buckets) if buckets.is_empty() => Claim::declined("no-bucket", format!("{kind} names no resource")),
         Ok(buckets) => Claim::Targets(buckets.into_iter().map(Target::Bucket).collect()),
         Err(reason) => Claim::Declined(reason),
     }
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }
 
 /// Of what IAM Access Analyzer finds, buckets that are open to everybody; who else comes from outside is no matter of Block
 /// Public Access.
 fn external_access(access: &ExternalAccess) -> Claim<Target> {
     if !access.active {
-        return declined("not-active", "the analyzer does not see the access any more");
+        return Claim::declined("not-active", "the analyzer does not see the access any more");
     }
     if !access.public || access.resource.kind != "AWS::S3::Bucket" {
         let text = format!("{} is no bucket that is open to everybody", access.resource.id);
-        return declined("not-a-public-bucket", text);
+        return Claim::declined("not-a-public-bucket", text);
     }
     match access.resource.bucket() {
         Ok(bucket) => Claim::Targets(vec![Target::Bucket(bucket)]),

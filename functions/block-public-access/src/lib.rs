@@ -26,7 +26,7 @@ use remediation::{
     finding::{Detail, Finding},
     ledger::Image,
     outcome::Reason,
-    plan::{Decision, Plan, Step},
+    plan::{Plan, Step},
     settings::BucketPattern,
 };
 use serde_json::json;
@@ -105,26 +105,18 @@ impl<B: Buckets> Remediation for BlockPublicAccess<B> {
             Target::Bucket(bucket) => block::decide(request.ask, bucket, found, view.standing.first(), view.now),
             Target::Account(account) => block::of_account(account),
         };
-        let decisions: Vec<_> = view.requests.iter().map(decided).collect();
-        let write = |change: &Blocking, wanted| {
+        Plan::of(view.requests.iter().map(decided), |step| {
+            let (change, wanted) = match step {
+                Step::Make(change) => (change, Some(change.after)),
+                Step::Revert(change) => (change, change.before),
+            };
             found.map(|found| Write {
                 bucket: change.bucket.clone(),
                 region: found.region.clone(),
                 found: found.block,
                 wanted,
             })
-        };
-        let write = decisions.iter().find_map(|decision| match decision {
-            Decision::Act(Step::Make(change), _) => write(change, Some(change.after)),
-            Decision::Act(Step::Revert(change), _) => write(change, change.before),
-            _ => None,
-        });
-        Plan {
-            decisions,
-            upkeep: Vec::new(),
-            write,
-            gauges: Vec::new(),
-        }
+        })
     }
 
     fn oversteps(&self, change: &Blocking) -> Option<Reason> {

@@ -40,14 +40,16 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             };
             return match GroupRef::parse(&region, &added.group) {
                 Some(group) => Claim::Targets(vec![Target { group, demand }]),
-                None => declined(
+                None => Claim::declined(
                     "not-a-group",
                     format!("{:?} is not the id of a security group", added.group),
                 ),
             };
         }
-        Detail::Other(what) => return declined("not-about-ingress", format!("{what} is not about a security group")),
-        _ => return declined("not-about-ingress", format!("{kind} is not about a security group")),
+        Detail::Other(what) => {
+            return Claim::declined("not-about-ingress", format!("{what} is not about a security group"));
+        }
+        _ => return Claim::declined("not-about-ingress", format!("{kind} is not about a security group")),
     };
     let only = |family| Demand::Ports(BTreeSet::from([SSH, RDP]), family);
     let demand = match &check.rule {
@@ -58,12 +60,12 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "EC2.19" => Demand::ports(HIGH_RISK),
             "EC2.53" => only(Family::V4),
             "EC2.54" => only(Family::V6),
-            _ => return declined("unclaimed-rule", format!("{kind} is no control about open ports")),
+            _ => return Claim::declined("unclaimed-rule", format!("{kind} is no control about open ports")),
         },
         Rule::Config(rule) => match rule.as_str() {
             "restricted-ssh" => Demand::ports([SSH]),
             "vpc-sg-open-only-to-authorized-ports" => Demand::Unauthorized,
-            _ => return declined("unclaimed-rule", format!("{kind} is no rule about open ports")),
+            _ => return Claim::declined("unclaimed-rule", format!("{kind} is no rule about open ports")),
         },
     };
     if let Some(reason) = check.is_no_violation(kind) {
@@ -82,7 +84,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
                 demand: demand.clone(),
             }),
             None => {
-                return declined(
+                return Claim::declined(
                     "not-a-group",
                     format!("{} {} is not a security group", resource.kind, resource.id),
                 );
@@ -90,11 +92,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         }
     }
     if groups.is_empty() {
-        return declined("no-group", format!("{kind} names no resource"));
+        return Claim::declined("no-group", format!("{kind} names no resource"));
     }
     Claim::Targets(groups)
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }

@@ -18,18 +18,16 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         Detail::UnusedAccess(unused) => unused_access(unused),
         Detail::ExposedCredentials(named) => exposed(kind, named),
         Detail::Threat(threat) => used_by_attacker(kind, &threat.credentials),
-        Detail::ExternalAccess(_) => declined(
+        Detail::ExternalAccess(_) => Claim::declined(
             "not-about-credentials",
             "access from outside is no matter of access keys",
         ),
-        Detail::IngressAuthorized(_) => declined("not-about-credentials", "this is about a security group"),
-        Detail::BucketCreated(_) => declined("not-about-credentials", "a new bucket is no matter of access keys"),
-        Detail::Other(what) => declined("not-about-credentials", format!("{what} names no access key")),
+        Detail::IngressAuthorized(_) => Claim::declined("not-about-credentials", "this is about a security group"),
+        Detail::BucketCreated(_) => {
+            Claim::declined("not-about-credentials", "a new bucket is no matter of access keys")
+        }
+        Detail::Other(what) => Claim::declined("not-about-credentials", format!("{what} names no access key")),
     }
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }
 
 fn checked(kind: &str, check: &Compliance) -> Claim<Target> {
@@ -38,12 +36,12 @@ fn checked(kind: &str, check: &Compliance) -> Claim<Target> {
             "IAM.3" => Rule::Rotation,
             "IAM.8" => Rule::Unused,
             "IAM.22" => Rule::Unused45,
-            _ => return declined("unclaimed-rule", format!("{kind} is no control about access keys")),
+            _ => return Claim::declined("unclaimed-rule", format!("{kind} is no control about access keys")),
         },
         Checked::Config(rule) => match rule.as_str() {
             "access-keys-rotated" => Rule::Rotation,
             "iam-user-unused-credentials-check" => Rule::Unused,
-            _ => return declined("unclaimed-rule", format!("{kind} is no rule about access keys")),
+            _ => return Claim::declined("unclaimed-rule", format!("{kind} is no rule about access keys")),
         },
     };
     if let Some(reason) = check.is_no_violation(kind) {
@@ -51,7 +49,7 @@ fn checked(kind: &str, check: &Compliance) -> Claim<Target> {
     }
     let users: Result<Vec<_>, Reason> = check.resources.iter().map(user).collect();
     match users {
-        Ok(users) if users.is_empty() => declined("no-user", format!("{kind} names no resource")),
+        Ok(users) if users.is_empty() => Claim::declined("no-user", format!("{kind} names no resource")),
         Ok(users) => Claim::Targets(users.into_iter().map(|user| Target::Credentials(user, rule)).collect()),
         Err(reason) => Claim::Declined(reason),
     }
@@ -59,10 +57,10 @@ fn checked(kind: &str, check: &Compliance) -> Claim<Target> {
 
 fn unused_access(unused: &UnusedAccess) -> Claim<Target> {
     if unused.kind != "UnusedIAMUserAccessKey" {
-        return declined("unclaimed-rule", format!("{} is not about access keys", unused.kind));
+        return Claim::declined("unclaimed-rule", format!("{} is not about access keys", unused.kind));
     }
     if !unused.active {
-        return declined("not-active", "the analyzer does not see the key as unused any more");
+        return Claim::declined("not-active", "the analyzer does not see the key as unused any more");
     }
     match user(&unused.resource) {
         Ok(user) => Claim::Targets(vec![Target::Credentials(user, Rule::Unused)]),
@@ -91,7 +89,7 @@ fn user(resource: &Resource) -> Result<User, Reason> {
 /// What AWS Health names as exposed or compromised.
 fn exposed(kind: &str, named: &[String]) -> Claim<Target> {
     if named.is_empty() {
-        return declined("no-key", format!("{kind} names no access key"));
+        return Claim::declined("no-key", format!("{kind} names no access key"));
     }
     let targets = named.iter().flat_map(|entity| match KeyId::parse(entity) {
         Some(key) => compromised(User::OwnerOf(key.clone()), Some(key)),
@@ -151,13 +149,13 @@ impl Suspicion {
 fn used_by_attacker(kind: &str, credentials: &[Credential]) -> Claim<Target> {
     let suspicion = Suspicion::of(kind);
     if suspicion == Suspicion::Elsewhere {
-        return declined(
+        return Claim::declined(
             "not-about-credentials",
             format!("{kind} does not say that credentials are in other hands"),
         );
     }
     if credentials.is_empty() {
-        return declined("no-credentials", format!("{kind} names no credentials"));
+        return Claim::declined("no-credentials", format!("{kind} names no credentials"));
     }
     Claim::Targets(
         credentials

@@ -253,10 +253,5 @@ fn beyond<I: Iam>(view: &View<'_, DisableAccessKey<I>>) -> Plan<Change, Write> {
             format!("{other}: it is not known whose this is"),
         )),
     };
-    Plan {
-        decisions: view.requests.iter().map(|request| decision(request.target)).collect(),
-        upkeep: Vec::new(),
-        write: None,
-        gauges: Vec::new(),
-    }
+    Plan::of(view.requests.iter().map(|request| decision(request.target)), |_| None)
 }

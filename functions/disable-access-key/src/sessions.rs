@@ -78,32 +78,23 @@ pub(crate) struct Situation<'a> {
 
 /// Decides on the sessions of one principal.
 pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]) -> Plan<Change, Write> {
-    let decisions: Vec<_> = requests
-        .iter()
-        .map(|request| match request.ask {
-            Ask::Undo => situation.undo(request.target),
-            Ask::Remediate(evidence) => situation.cut(request.target, evidence),
-        })
-        .collect();
+    let decisions = requests.iter().map(|request| match request.ask {
+        Ask::Undo => situation.undo(request.target),
+        Ask::Remediate(evidence) => situation.cut(request.target, evidence),
+    });
     let principal = || situation.principal.clone();
-    let write = decisions.iter().find_map(|decision| match decision {
-        Decision::Act(Step::Make(Change::Sessions(cut)), _) => Some(Write::PutPolicy {
+    Plan::of(decisions, |step| match step {
+        Step::Make(Change::Sessions(cut)) => Some(Write::PutPolicy {
             principal: principal(),
             name: POLICY,
             document: cut.document(),
         }),
-        Decision::Act(Step::Revert(_), _) => Some(Write::DeletePolicy {
+        Step::Make(Change::Key(_)) => None,
+        Step::Revert(_) => Some(Write::DeletePolicy {
             principal: principal(),
             name: POLICY,
         }),
-        _ => None,
-    });
-    Plan {
-        decisions,
-        upkeep: Vec::new(),
-        write,
-        gauges: Vec::new(),
-    }
+    })
 }
 
 impl Situation<'_> {

@@ -22,13 +22,13 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             };
         }
         Detail::Other(what) => {
-            return declined(
+            return Claim::declined(
                 "not-about-buckets",
                 format!("{what} is not about a bucket's encryption"),
             );
         }
         _ => {
-            return declined(
+            return Claim::declined(
                 "not-about-buckets",
                 format!("{kind} is not about a bucket's encryption"),
             );
@@ -40,7 +40,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "S3.4" => |bucket| Target::Encryption(bucket, Want::Any),
             "S3.5" => Target::TlsOnly,
             _ => {
-                return declined(
+                return Claim::declined(
                     "unclaimed-rule",
                     format!("{kind} is no control about a bucket's encryption"),
                 );
@@ -51,7 +51,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "s3-bucket-server-side-encryption-enabled" => |bucket| Target::Encryption(bucket, Want::Any),
             "s3-bucket-ssl-requests-only" => Target::TlsOnly,
             _ => {
-                return declined(
+                return Claim::declined(
                     "unclaimed-rule",
                     format!("{kind} is no rule about a bucket's encryption"),
                 );
@@ -63,12 +63,8 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     }
     let buckets: Result<Vec<_>, Reason> = check.resources.iter().map(Resource::bucket).collect();
     match buckets {
-        Ok(buckets) if buckets.is_empty() => declined("no-bucket", format!("{kind} names no resource")),
+        Ok(buckets) if buckets.is_empty() => Claim::declined("no-bucket", format!("{kind} names no resource")),
         Ok(buckets) => Claim::Targets(buckets.into_iter().map(target).collect()),
         Err(reason) => Claim::Declined(reason),
     }
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }

@@ -119,31 +119,22 @@ pub(crate) struct Situation<'a> {
 
 /// Decides on the default encryption of one bucket.
 pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]) -> Plan<Change, Write> {
-    let decisions: Vec<_> = requests
-        .iter()
-        .map(|request| match (request.ask, request.target) {
-            (Ask::Undo, target) => situation.undo(target),
-            (Ask::Remediate(_), Target::Encryption(_, want)) => situation.encrypt(*want),
-            (Ask::Remediate(_), Target::TlsOnly(_)) => {
-                Decision::decline("not-about-encryption", "this is about the policy".to_owned())
-            }
-        })
-        .collect();
-    let write = decisions.iter().find_map(|decision| match decision {
-        Decision::Act(Step::Make(Change::Encryption(changed)), _) => {
+    let decisions = requests.iter().map(|request| match (request.ask, request.target) {
+        (Ask::Undo, target) => situation.undo(target),
+        (Ask::Remediate(_), Target::Encryption(_, want)) => situation.encrypt(*want),
+        (Ask::Remediate(_), Target::TlsOnly(_)) => {
+            Decision::decline("not-about-encryption", "this is about the policy".to_owned())
+        }
+    });
+    Plan::of(decisions, |step| match step {
+        Step::Make(Change::Encryption(changed)) => {
             Some(changed.write(changed.before.clone(), Some(changed.after.clone())))
         }
-        Decision::Act(Step::Revert(Change::Encryption(changed)), _) => {
+        Step::Revert(Change::Encryption(changed)) => {
             Some(changed.write(Some(changed.after.clone()), changed.before.clone()))
         }
-        _ => None,
-    });
-    Plan {
-        decisions,
-        upkeep: Vec::new(),
-        write,
-        gauges: Vec::new(),
-    }
+        Step::Make(Change::Policy(_)) | Step::Revert(Change::Policy(_)) => None,
+    })
 }
 
 /// A default encryption that was changed.

@@ -63,28 +63,15 @@ pub(crate) struct Situation<'a> {
 
 /// Decides on the policy of one bucket.
 pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]) -> Plan<Change, Write> {
-    let decisions: Vec<_> = requests
-        .iter()
-        .map(|request| match request.ask {
-            Ask::Undo => situation.undo(request.target),
-            Ask::Remediate(_) => situation.enforce(),
-        })
-        .collect();
-    let write = decisions.iter().find_map(|decision| match decision {
-        Decision::Act(Step::Make(Change::Policy(merged)), _) => {
-            Some(merged.write(merged.before.clone(), Some(merged.after.clone())))
-        }
-        Decision::Act(Step::Revert(Change::Policy(merged)), _) => {
-            Some(merged.write(Some(merged.after.clone()), merged.before.clone()))
-        }
-        _ => None,
+    let decisions = requests.iter().map(|request| match request.ask {
+        Ask::Undo => situation.undo(request.target),
+        Ask::Remediate(_) => situation.enforce(),
     });
-    Plan {
-        decisions,
-        upkeep: Vec::new(),
-        write,
-        gauges: Vec::new(),
-    }
+    Plan::of(decisions, |step| match step {
+        Step::Make(Change::Policy(merged)) => Some(merged.write(merged.before.clone(), Some(merged.after.clone()))),
+        Step::Revert(Change::Policy(merged)) => Some(merged.write(Some(merged.after.clone()), merged.before.clone())),
+        Step::Make(Change::Encryption(_)) | Step::Revert(Change::Encryption(_)) => None,
+    })
 }
 
 impl Situation<'_> {

@@ -15,8 +15,10 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     let kind = finding.evidence.kind.as_str();
     let check = match &finding.detail {
         Detail::Compliance(check) => check,
-        Detail::Other(what) => return declined("not-about-storage", format!("{what} is not about encrypted storage")),
-        _ => return declined("not-about-storage", format!("{kind} is not about encrypted storage")),
+        Detail::Other(what) => {
+            return Claim::declined("not-about-storage", format!("{what} is not about encrypted storage"));
+        }
+        _ => return Claim::declined("not-about-storage", format!("{kind} is not about encrypted storage")),
     };
     let about = match &check.rule {
         Rule::Control(control) => match control.as_str() {
@@ -24,7 +26,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "EC2.3" => About::Volumes,
             "RDS.3" => About::Databases,
             _ => {
-                return declined(
+                return Claim::declined(
                     "unclaimed-rule",
                     format!("{kind} is no control about encrypted storage"),
                 );
@@ -34,7 +36,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
             "ec2-ebs-encryption-by-default" => About::Default,
             "encrypted-volumes" => About::Volumes,
             "rds-storage-encrypted" => About::Databases,
-            _ => return declined("unclaimed-rule", format!("{kind} is no rule about encrypted storage")),
+            _ => return Claim::declined("unclaimed-rule", format!("{kind} is no rule about encrypted storage")),
         },
     };
     if let Some(reason) = check.is_no_violation(kind) {
@@ -42,7 +44,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
     }
     let region = match Region::parse(finding.evidence.region.as_str()) {
         Ok(region) => region,
-        Err(wrong) => return declined("not-a-region", wrong.to_string()),
+        Err(wrong) => return Claim::declined("not-a-region", wrong.to_string()),
     };
     let target = |resource: &Resource| match about {
         About::Default => Ok(Target::Default(region.clone())),
@@ -50,7 +52,7 @@ pub fn claim(finding: &Finding) -> Claim<Target> {
         About::Databases => database(&region, resource),
     };
     match check.resources.iter().map(target).collect::<Result<Vec<_>, _>>() {
-        Ok(targets) if targets.is_empty() => declined("no-resource", format!("{kind} names no resource")),
+        Ok(targets) if targets.is_empty() => Claim::declined("no-resource", format!("{kind} names no resource")),
         Ok(targets) => Claim::Targets(targets),
         Err(reason) => Claim::Declined(reason),
     }
@@ -60,10 +62,6 @@ enum About {
     Default,
     Volumes,
     Databases,
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }
 
 /// The last part of an ARN, or the whole of what is none. It becomes part of a command.

@@ -101,22 +101,13 @@ impl<R: Regions> Remediation for EnforceStorageEncryption<R> {
     }
 
     fn decide(&self, view: &View<'_, Self>) -> Plan<SwitchedOn, Switch> {
-        let decisions: Vec<_> = view.requests.iter().map(|request| decided(view, request)).collect();
-        let switch = |region: &Region, on| Switch {
-            region: region.clone(),
-            on,
-        };
-        let write = decisions.iter().find_map(|decision| match decision {
-            Decision::Act(Step::Make(SwitchedOn { region }), _) => Some(switch(region, true)),
-            Decision::Act(Step::Revert(SwitchedOn { region }), _) => Some(switch(region, false)),
-            _ => None,
-        });
-        Plan {
-            decisions,
-            upkeep: Vec::new(),
-            write,
-            gauges: Vec::new(),
-        }
+        Plan::of(view.requests.iter().map(|request| decided(view, request)), |step| {
+            let (Step::Make(SwitchedOn { region }) | Step::Revert(SwitchedOn { region })) = step;
+            Some(Switch {
+                region: region.clone(),
+                on: matches!(step, Step::Make(_)),
+            })
+        })
     }
 
     /// It protects more than before.

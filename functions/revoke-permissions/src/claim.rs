@@ -20,18 +20,14 @@ pub fn claim(finding: &Finding, blocked: &[PolicyArn]) -> Claim<Target> {
         Detail::Compliance(check) => checked(kind, check, blocked),
         Detail::UnusedAccess(unused) => unused_access(unused),
         Detail::ExternalAccess(access) => external_access(access),
-        Detail::Threat(_) | Detail::ExposedCredentials(_) => declined(
+        Detail::Threat(_) | Detail::ExposedCredentials(_) => Claim::declined(
             "not-about-permissions",
             format!("{kind} is about credentials and traffic"),
         ),
-        Detail::IngressAuthorized(_) => declined("not-about-permissions", "this is about a security group"),
-        Detail::BucketCreated(_) => declined("not-about-permissions", "a new bucket has no policy"),
-        Detail::Other(what) => declined("not-about-permissions", format!("{what} names no policy")),
+        Detail::IngressAuthorized(_) => Claim::declined("not-about-permissions", "this is about a security group"),
+        Detail::BucketCreated(_) => Claim::declined("not-about-permissions", "a new bucket has no policy"),
+        Detail::Other(what) => Claim::declined("not-about-permissions", format!("{what} names no policy")),
     }
-}
-
-fn declined(code: &str, text: impl Into<String>) -> Claim<Target> {
-    Claim::Declined(Reason::new(code, text))
 }
 
 /// What a rule is about.
@@ -56,7 +52,7 @@ fn checked(kind: &str, check: &Compliance, blocked: &[PolicyArn]) -> Claim<Targe
         "IAM.27" => Subject::CloudShell,
         "iam-policy-blacklisted-check" => Subject::Blocked(blocked.to_vec()),
         "IAM.2" | "iam-user-no-policies-check" => Subject::PoliciesOnUser,
-        _ => return declined("unclaimed-rule", format!("{kind} is no rule about permissions")),
+        _ => return Claim::declined("unclaimed-rule", format!("{kind} is no rule about permissions")),
     };
     if let Some(reason) = check.is_no_violation(kind) {
         return Claim::Declined(reason);
@@ -67,7 +63,7 @@ fn checked(kind: &str, check: &Compliance, blocked: &[PolicyArn]) -> Claim<Targe
         .map(|resource| target(&subject, resource))
         .collect();
     match targets {
-        Ok(targets) if targets.is_empty() => declined("no-resource", format!("{kind} names no resource")),
+        Ok(targets) if targets.is_empty() => Claim::declined("no-resource", format!("{kind} names no resource")),
         Ok(targets) => Claim::Targets(targets),
         Err(reason) => Claim::Declined(reason),
     }
@@ -140,7 +136,7 @@ fn named(resource: &Resource) -> Result<Named, Reason> {
 
 fn unused_access(unused: &UnusedAccess) -> Claim<Target> {
     if !unused.active {
-        return declined("not-active", "the analyzer does not see it as unused any more");
+        return Claim::declined("not-active", "the analyzer does not see it as unused any more");
     }
     let named = match named(&unused.resource) {
         Ok(named) => named,
@@ -151,7 +147,7 @@ fn unused_access(unused: &UnusedAccess) -> Claim<Target> {
         ("UnusedPermission", Some(analyzer)) => {
             // It is asked there.
             if let Err(wrong) = Region::parse(analyzer.split(':').nth(3).unwrap_or_default()) {
-                return declined(
+                return Claim::declined(
                     "not-a-region",
                     format!("the finding's analyzer has no address: {wrong}"),
                 );
@@ -170,13 +166,13 @@ fn unused_access(unused: &UnusedAccess) -> Claim<Target> {
                  IAM Access Analyzer"
             ),
         }]),
-        (kind, _) => declined("unclaimed-rule", format!("{kind} is not about permissions")),
+        (kind, _) => Claim::declined("unclaimed-rule", format!("{kind} is not about permissions")),
     }
 }
 
 fn external_access(access: &ExternalAccess) -> Claim<Target> {
     if !access.active {
-        return declined("not-active", "the analyzer does not see the access any more");
+        return Claim::declined("not-active", "the analyzer does not see the access any more");
     }
     let resource = &access.resource;
     let demand = Demand::Outsiders(access.grantees.clone());

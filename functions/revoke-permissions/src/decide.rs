@@ -182,18 +182,10 @@ pub(crate) fn decide(situation: &Situation<'_>, requests: &[Request<'_, Target>]
         (Verdict::Remediate(Ok(_)), Some(Err(against))) => against.clone().into(),
         (Verdict::Remediate(Ok(_)), None) => Decision::escalate("undecided", format!("{target}: nothing was weighed")),
     });
-    let decisions: Vec<_> = decisions.collect();
-    let write = decisions.iter().find_map(|decision| match decision {
-        Decision::Act(Step::Make(change), _) => situation.write(change),
-        Decision::Act(Step::Revert(change), _) => situation.write_back(change),
-        _ => None,
-    });
-    Plan {
-        decisions,
-        upkeep: Vec::new(),
-        write,
-        gauges: Vec::new(),
-    }
+    Plan::of(decisions, |step| match step {
+        Step::Make(change) => situation.write(change),
+        Step::Revert(change) => situation.write_back(change),
+    })
 }
 
 /// What was revoked, and whom it reaches.

@@ -243,10 +243,5 @@ fn beyond<P: Policies>(view: &View<'_, RevokePermissions<P>>) -> Plan<Revocation
         Target::Beyond { code, advice, .. } => Decision::escalate(code.as_str(), advice.as_str()),
         other => Decision::escalate("unresolved", format!("{other}: it is not known where this is")),
     };
-    Plan {
-        decisions: view.requests.iter().map(|request| decision(request.target)).collect(),
-        upkeep: Vec::new(),
-        write: None,
-        gauges: Vec::new(),
-    }
+    Plan::of(view.requests.iter().map(|request| decision(request.target)), |_| None)
 }

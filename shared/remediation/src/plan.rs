@@ -66,3 +66,41 @@ pub struct Plan<C, W> {
     /// Measures of the scope for the metrics, such as its occupancy: name and value.
     pub gauges: Vec<(&'static str, f64)>,
 }
+
+impl<C, W> Plan<C, W> {
+    /// These decisions and nothing beside them. The write is that of the first step for which there is one.
+    pub fn of(decisions: impl IntoIterator<Item = Decision<C>>, write: impl Fn(&Step<C>) -> Option<W>) -> Self {
+        let decisions: Vec<_> = decisions.into_iter().collect();
+        let write = decisions.iter().find_map(|decision| match decision {
+            Decision::Act(step, _) => write(step),
+            Decision::InPlace(_) | Decision::Decline(_) | Decision::Escalate(_) => None,
+        });
+        Self {
+            decisions,
+            upkeep: Vec::new(),
+            write,
+            gauges: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_write_of_a_plan_is_that_of_the_first_step_that_has_one() {
+        let act = |step| Decision::Act(step, Reason::new("asked", "because"));
+        let decisions = [
+            Decision::decline("exempt", "because"),
+            act(Step::Make("there already")),
+            act(Step::Revert("second")),
+            act(Step::Make("third")),
+        ];
+        let write = |step: &Step<&'static str>| (*step != Step::Make("there already")).then(|| step.clone());
+        let plan = Plan::of(decisions.clone(), write);
+        assert_eq!(plan.decisions, decisions);
+        assert_eq!(plan.write, Some(Step::Revert("second")));
+        assert_eq!(Plan::of(decisions, |_| None::<()>).write, None);
+    }
+}

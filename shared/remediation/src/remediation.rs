@@ -24,6 +24,13 @@ pub enum Claim<T> {
     Unreadable(FindingError),
 }
 
+impl<T> Claim<T> {
+    /// Nothing, and why.
+    pub fn declined(code: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::Declined(Reason::new(code, text))
+    }
+}
+
 /// Which resources a claimed target turns out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution<T> {

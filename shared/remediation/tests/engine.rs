@@ -104,7 +104,7 @@ impl Remediation for Darken {
 
     fn claim(&self, finding: &Finding) -> Claim<String> {
         let Detail::Compliance(compliance) = &finding.detail else {
-            return Claim::Declined(Reason::new("other", "no lamp"));
+            return Claim::declined("other", "no lamp");
         };
         let lamps: Vec<_> = compliance.resources.iter().map(|lamp| lamp.id.clone()).collect();
         if lamps.iter().any(|lamp| lamp == "torn") {

@@ -80,12 +80,9 @@ impl Remediation for Careless {
                 Decision::Act(Step::Make(text.to_owned()), reason)
             }
         };
-        Plan {
-            decisions: view.requests.iter().map(|request| decision(request.target)).collect(),
-            upkeep: Vec::new(),
-            write: (!view.state).then_some(()),
-            gauges: Vec::new(),
-        }
+        Plan::of(view.requests.iter().map(|request| decision(request.target)), |_| {
+            Some(())
+        })
     }
 
     fn oversteps(&self, change: &String) -> Option<Reason> {
