@@ -39,6 +39,20 @@ pub fn function(name: &str) -> Result<PathBuf> {
     Ok(folder.as_ref().map_err(|error| anyhow!("{error}"))?.join(name))
 }
 
+/// The release build of a function, as `cargo lambda build --release` leaves it.
+///
+/// # Errors
+/// When it has not been built.
+pub fn shipped(name: &str) -> Result<PathBuf> {
+    let binary = workspace()?.join("target/lambda").join(name).join("bootstrap");
+    ensure!(
+        binary.is_file(),
+        "{} is not there: cargo lambda build --release",
+        binary.display()
+    );
+    Ok(binary)
+}
+
 /// A cargo that is not told what the cargo that runs us says of our package: build scripts watch these variables, `ring`'s among them, and
 /// with it all of TLS would be built again by whoever comes next.
 #[must_use]

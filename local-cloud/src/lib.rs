@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 pub use aws::{CallError, Service};
 pub use boto3::Call;
-pub use build::{FUNCTIONS, cargo, function, logical, workspace};
+pub use build::{FUNCTIONS, cargo, function, logical, shipped, workspace};
 pub use extension::{Authorization, Extension, RecordedCall};
 pub use instance::{Answer, Instance, Kill};
 pub use proxy::{AwsCall, Fault, Proxy, Refusal};

@@ -3,14 +3,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    process::Command,
     time::Duration,
 };
 
+use chrono::Utc;
 use local_cloud::{Answer, AwsCall, Fault, Instance};
-use securecart_tests::laboratory::{Laboratory, again, batch};
+use remediation::ledger::chain::verify;
+use remediation_aws::DynamoLedger;
+use securecart_tests::{
+    laboratory::{Laboratory, again, batch},
+    sdk_config,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::runtime::Runtime;
 
 use crate::{
     fault::{Kind, Lasting},
@@ -84,13 +90,22 @@ pub struct Undisturbed {
 
 pub struct Bench {
     laboratory: Laboratory,
-    securecart: std::path::PathBuf,
+    /// To verify the chain of records.
+    ledger: DynamoLedger,
+    runtime: Runtime,
 }
 
 impl Bench {
     pub fn new(laboratory: Laboratory) -> Self {
-        let securecart = local_cloud::function("securecart").unwrap();
-        Self { laboratory, securecart }
+        let runtime = Runtime::new().unwrap();
+        let table = &laboratory.stack.deployment.outputs["LedgerTableName"];
+        let config = runtime.block_on(sdk_config(laboratory.stack.cloud.endpoint()));
+        let ledger = DynamoLedger::new(aws_sdk_dynamodb::Client::new(&config), table.clone());
+        Self {
+            laboratory,
+            ledger,
+            runtime,
+        }
     }
 
     pub fn undisturbed(&self, scenario: &'static Scenario) -> Undisturbed {
@@ -108,7 +123,7 @@ impl Bench {
             notices: notices(&calls),
             calls: calls.iter().map(ToString::to_string).collect(),
         };
-        self.verify_chain().unwrap();
+        self.verify_chain(scenario).unwrap();
         undisturbed
     }
 
@@ -127,6 +142,7 @@ impl Bench {
         let (made, _) = records.iter().find(|(_, status)| *status == "Remediated").unwrap();
         match scenario.then {
             Then::Nothing | Then::Again => Payload::Message(event),
+            Then::Also(other) => Payload::Message(securecart_tests::stack::sample(scenario.function, other)),
             Then::Undo => Payload::Call(json!({ "undo": made, "by": "operator" })),
             Then::Schedule => Payload::Call(securecart_tests::stack::sample("block-ip", "schedule")),
         }
@@ -255,18 +271,18 @@ impl Bench {
         if let Some(other) = said.iter().find(is_other) {
             return Err(format!("told besides: {other}"));
         }
-        self.verify_chain()
+        self.verify_chain(case.scenario)
     }
 
-    fn verify_chain(&self) -> Result<(), String> {
-        let mut command = Command::new(&self.securecart);
-        command.args(["--stack", "chaos", "ledger", "verify"]);
-        command.envs(self.laboratory.stack.cloud.environment());
-        let output = command.output().map_err(|error| error.to_string())?;
-        if output.status.success() {
-            return Ok(());
+    fn verify_chain(&self, scenario: &Scenario) -> Result<(), String> {
+        let whole = self.runtime.block_on(self.ledger.whole(scenario.function));
+        let (links, stored) = whole.map_err(|failure| failure.to_string())?;
+        let flaws = verify(&links, &stored, Utc::now());
+        if flaws.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("the chain: {flaws:?}"))
         }
-        Err(format!("the chain: {}", String::from_utf8_lossy(&output.stdout)))
     }
 
     fn state(&self) -> BTreeSet<String> {

@@ -3,7 +3,8 @@
 //!
 //! The real binaries run under the credentials of their roles; a proxy stands between them and the emulators. `cargo test` takes a fixed
 //! sample of the matrix, one case of a hundred. `CHAOS=all cargo test -p securecart-tests --test chaos -- --nocapture` takes all of it, `CHAOS=10`
-//! one case of ten, `CHAOS=unblock` all of a scenario, `CHAOS='unblock, call 3'` those of a call, as they are named where one is wrong.
+//! one case of ten, `CHAOS=unblock` all of a scenario, `CHAOS='unblock, call 3'` those of a call, as they are named where one is wrong. With `CHAOS_BUILD=shipped` the functions are those that `cargo lambda build --release`
+//! has left, which is quicker, and not the development builds.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -27,6 +28,7 @@ use std::{
 
 use case::{Bench, Case};
 use fault::{FAULTS, Lasting};
+use local_cloud::{Proxy, function, shipped};
 use scenario::{SCENARIOS, Scenario};
 use securecart_tests::{laboratory::Laboratory, stack::Stack};
 
@@ -46,13 +48,17 @@ fn s6_s92_whatever_breaks_redelivery_ends_where_the_undisturbed_run_ends() {
     // The longest are the last: a worker that is done early finds something short.
     let wanted: Vec<_> = SCENARIOS.iter().rev().filter(is_wanted).collect();
     let workers = std::env::var("CHAOS_WORKERS").map_or(WORKERS, |workers| workers.parse().unwrap());
+    let is_shipped = std::env::var("CHAOS_BUILD").is_ok_and(|build| build == "shipped");
+    let binary = if is_shipped { shipped } else { function };
     let (next, number) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let all: Mutex<(Matrix, Vec<String>)> = Mutex::default();
     let begin = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..workers.min(wanted.len()) {
             scope.spawn(|| {
-                let laboratory = Laboratory::of(Stack::deploy_all("chaos")).unwrap();
+                let stack = Stack::deploy_binaries("chaos", binary);
+                let proxy = Proxy::start(&stack.cloud).unwrap();
+                let laboratory = Laboratory::with(stack, proxy, binary).unwrap();
                 scenario::seed(&laboratory.stack);
                 let bench = Bench::new(laboratory);
                 while let Some(scenario) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {

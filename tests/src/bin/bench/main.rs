@@ -19,7 +19,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use local_cloud::{Answer, AwsCall, Fault, LocalCloud, Proxy, workspace};
+use local_cloud::{Answer, AwsCall, Fault, LocalCloud, Proxy, shipped, workspace};
 use securecart_tests::{laboratory::Laboratory, seeds, stack::Stack};
 use serde_json::Value;
 
@@ -89,28 +89,17 @@ fn options() -> Result<Options> {
     Ok(options)
 }
 
-/// The release build of a function, as `cargo lambda build` leaves it.
-fn release(function: &str) -> Result<PathBuf> {
-    let binary = workspace()?.join("target/lambda").join(function).join("bootstrap");
-    ensure!(
-        binary.is_file(),
-        "{} is not there: cargo xtask bench builds it",
-        binary.display()
-    );
-    Ok(binary)
-}
-
 fn main() -> Result<()> {
     let options = options()?;
     let subjects = Subjects::prepare()?;
     let throttle = (options.share < 1.0)
         .then(|| Throttle::new(options.share))
         .transpose()?;
-    let stack = Stack::deploy_binaries("bench", release);
+    let stack = Stack::deploy_binaries("bench", shipped);
     seeds::everything(&stack);
     let proxy = Proxy::start_with_tls(&stack.cloud)?;
     let trust = trust(&proxy)?;
-    let laboratory = Laboratory::with(stack, proxy, release)?;
+    let laboratory = Laboratory::with(stack, proxy, shipped)?;
     laboratory.stack.cloud.save()?;
     let bench = Bench {
         laboratory,
