@@ -10,8 +10,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::Event;
-use local_cloud::{LocalCloud, Service};
+use local_cloud::{LocalCloud, Service, logical};
 use remediation::{
     Claim,
     finding::{Detail, Finding},
@@ -45,13 +44,6 @@ fn without_conditions(pattern: &Value) -> Value {
     pattern
 }
 
-/// The samples, and the corpus where there is one.
-fn events() -> Vec<Event> {
-    let mut events = common::events(&common::root().join("events"));
-    events.extend(common::corpus().unwrap_or_default());
-    events
-}
-
 /// What a function would do with an event that reached it.
 #[derive(Debug, PartialEq)]
 enum Wish {
@@ -63,25 +55,45 @@ enum Wish {
     Decline,
 }
 
-/// The functions, as their rules begin, each with what it claims.
 type Claims = fn(&Finding) -> bool;
 
-const FUNCTIONS: [(&str, Claims); 5] = [
-    ("BlockIp", |finding| {
-        matches!(block_ip::attackers(finding), Claim::Targets(_))
-    }),
-    ("BlockPublicAccess", |finding| {
-        matches!(block_public_access::claim(finding), Claim::Targets(_))
-    }),
-    ("DisableAccessKey", |finding| {
-        matches!(disable_access_key::claim(finding), Claim::Targets(_))
-    }),
-    ("EnforceS3Encryption", |finding| {
-        matches!(enforce_s3_encryption::claim(finding), Claim::Targets(_))
-    }),
-    ("RevokePermissions", |finding| {
-        matches!(revoke_permissions::claim(finding, &[]), Claim::Targets(_))
-    }),
+/// The functions, as their rules begin, each with what it claims and how many of the samples that are at least.
+const FUNCTIONS: [(&str, Claims, usize); local_cloud::FUNCTIONS.len()] = [
+    (
+        "BlockIp",
+        |finding| matches!(block_ip::attackers(finding), Claim::Targets(_)),
+        11,
+    ),
+    (
+        "BlockPublicAccess",
+        |finding| matches!(block_public_access::claim(finding), Claim::Targets(_)),
+        13,
+    ),
+    (
+        "CloseOpenIngress",
+        |finding| matches!(close_open_ingress::claim(finding), Claim::Targets(_)),
+        10,
+    ),
+    (
+        "DisableAccessKey",
+        |finding| matches!(disable_access_key::claim(finding), Claim::Targets(_)),
+        18,
+    ),
+    (
+        "EnforceS3Encryption",
+        |finding| matches!(enforce_s3_encryption::claim(finding), Claim::Targets(_)),
+        10,
+    ),
+    (
+        "EnforceStorageEncryption",
+        |finding| matches!(enforce_storage_encryption::claim(finding), Claim::Targets(_)),
+        8,
+    ),
+    (
+        "RevokePermissions",
+        |finding| matches!(revoke_permissions::claim(finding, &[]), Claim::Targets(_)),
+        22,
+    ),
 ];
 
 fn wish(payload: &str, claims: Claims) -> Option<Wish> {
@@ -134,10 +146,14 @@ fn passes(cloud: &LocalCloud, patterns: &BTreeMap<String, Value>, payload: &str)
 
 #[test]
 fn s3_what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
+    assert_eq!(
+        FUNCTIONS.map(|(function, ..)| function.to_owned()),
+        local_cloud::FUNCTIONS.map(logical)
+    );
     let cloud = LocalCloud::start(&|_| {}).unwrap();
     let patterns = patterns();
     let mut acted_on = BTreeMap::new();
-    for event in events() {
+    for event in common::events() {
         // Capital keys are what the API answers; EventBridge never delivers them.
         let is_delivered = |json: Value| json.pointer("/detail/Type").is_none();
         let is_delivered = serde_json::from_str(&event.text).is_ok_and(is_delivered);
@@ -145,7 +161,7 @@ fn s3_what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
             continue;
         }
         let passed = passes(&cloud, &patterns, &event.text);
-        for (function, claims) in FUNCTIONS {
+        for (function, claims, _) in FUNCTIONS {
             let passed: Vec<_> = passed.iter().filter(|rule| rule.starts_with(function)).collect();
             match wish(&event.text, claims).unwrap() {
                 Wish::Act => {
@@ -157,15 +173,9 @@ fn s3_what_is_acted_on_passes_a_rule_and_what_is_not_ours_passes_none() {
             }
         }
     }
-    // The samples alone.
-    for (function, least) in [
-        ("BlockIp", 11),
-        ("BlockPublicAccess", 13),
-        ("DisableAccessKey", 18),
-        ("EnforceS3Encryption", 10),
-        ("RevokePermissions", 22),
-    ] {
-        assert!(acted_on[function] >= least, "{function}: {}", acted_on[function]);
+    for (function, _, least) in FUNCTIONS {
+        let acted_on = acted_on.get(function).copied().unwrap_or_default();
+        assert!(acted_on >= least, "{function}: {acted_on}");
     }
 
     let sample = |name: &str| std::fs::read_to_string(common::root().join("events/block-ip").join(name)).unwrap();

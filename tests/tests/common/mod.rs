@@ -22,29 +22,31 @@ pub fn root() -> PathBuf {
 
 /// One event as a file.
 pub struct Event {
-    /// Relative to its folder, with `/` between.
+    /// Relative to the workspace for a sample, else to the corpus, with `/` between.
     pub path: String,
     pub text: String,
 }
 
-/// Every event below the folder that `EVENT_CORPUS` names, else below `../shared/corpus`; `None` where there is none.
-pub fn corpus() -> Option<Vec<Event>> {
-    let folder = match std::env::var_os("EVENT_CORPUS") {
-        // Relative to the workspace, from wherever the test is run. A folder that is named must be there.
-        Some(named) => {
-            let folder = root().join(named);
-            assert!(folder.is_dir(), "EVENT_CORPUS names no folder: {}", folder.display());
-            folder
-        }
-        None => Some(root().join("../shared/corpus")).filter(|folder| folder.is_dir())?,
-    };
-    Some(events(&folder))
+/// The sample events, and those of the corpus where there is one.
+pub fn events() -> Vec<Event> {
+    let mut events = below(&root(), "events");
+    if let Some(corpus) = corpus() {
+        events.extend(below(&corpus, ""));
+    }
+    events
 }
 
-/// Every `*.json` below a folder, in the order of their paths.
-pub fn events(folder: &Path) -> Vec<Event> {
+/// The folder of events that `EVENT_CORPUS` names, relative to the workspace from wherever the test is run. One that is named must be there.
+pub fn corpus() -> Option<PathBuf> {
+    let folder = root().join(std::env::var_os("EVENT_CORPUS")?);
+    assert!(folder.is_dir(), "EVENT_CORPUS names no folder: {}", folder.display());
+    Some(folder)
+}
+
+/// Every `*.json` in a folder below another one, in the order of their paths.
+fn below(base: &Path, folder: &str) -> Vec<Event> {
     let mut events = Vec::new();
-    let mut folders = vec![folder.to_owned()];
+    let mut folders = vec![base.join(folder)];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).unwrap() {
             let path = entry.unwrap().path();
@@ -52,7 +54,7 @@ pub fn events(folder: &Path) -> Vec<Event> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "json") {
                 let relative: Vec<_> = path
-                    .strip_prefix(folder)
+                    .strip_prefix(base)
                     .unwrap()
                     .iter()
                     .map(|part| part.to_string_lossy())
