@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_lambda::{error::ProvideErrorMetadata, primitives::Blob};
+use aws_sdk_lambda::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    primitives::Blob,
+};
 use remediation::{
     failure::{Class, Failure},
     settings::Document,
@@ -11,6 +15,8 @@ use remediation_aws::{Aws, DynamoLedger, classify, found};
 use serde_json::Value;
 
 use crate::error::Error;
+
+const INVOKE: &str = "lambda:Invoke";
 
 /// A stack in the account and Region of the caller's credentials.
 pub struct Cloud {
@@ -48,36 +54,41 @@ impl Cloud {
 
     /// Calls a function, and returns what it answers.
     pub async fn invoke(&self, function: &str, payload: &Value) -> Result<Value, Error> {
-        const OPERATION: &str = "lambda:Invoke";
         let call = self.lambda.invoke().function_name(self.name(function));
         let call = call.payload(Blob::new(payload.to_string())).send().await;
-        let answer = call.map_err(|error| classify(OPERATION, &error))?;
+        let answer = call.map_err(|error| self.unanswered(INVOKE, function, &error))?;
         let text = answer
             .payload()
             .map(|payload| String::from_utf8_lossy(payload.as_ref()).into_owned());
         let text = text.unwrap_or_default();
         if answer.function_error().is_some() {
-            let error: Value = serde_json::from_str(&text).unwrap_or_default();
-            let why = error.get("errorMessage").and_then(Value::as_str).unwrap_or(&text);
-            return Err(Error::Refused {
-                function: function.to_owned(),
-                why: why.to_owned(),
-            });
+            return Err(failed(function, &text));
         }
-        serde_json::from_str(&text).map_err(|error| Error::input(format!("the answer of {function}"), error))
+        serde_json::from_str(&text).map_err(|error| unreadable(function, &error.to_string()))
+    }
+
+    /// A function that did not answer, or that there is not.
+    fn unanswered<E: ProvideErrorMetadata>(
+        &self,
+        operation: &str,
+        function: &str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Error {
+        match error.code() {
+            Some("ResourceNotFoundException") => Error::input(
+                self.name(function),
+                "there is no such function; is --stack the name of the stack?",
+            ),
+            _ => Error::Aws(classify(operation, error)),
+        }
     }
 
     /// What the deployment sets for a function.
     pub async fn environment(&self, function: &str) -> Result<BTreeMap<String, String>, Error> {
         const OPERATION: &str = "lambda:GetFunctionConfiguration";
-        let name = self.name(function);
-        let call = self.lambda.get_function_configuration().function_name(&name);
-        let answer = call.send().await.map_err(|error| match error.code() {
-            Some("ResourceNotFoundException") => {
-                Error::input(&name, "there is no such function; is --stack the name of the stack?")
-            }
-            _ => Error::Aws(classify(OPERATION, &error)),
-        })?;
+        let call = self.lambda.get_function_configuration();
+        let call = call.function_name(self.name(function)).send().await;
+        let answer = call.map_err(|error| self.unanswered(OPERATION, function, &error))?;
         let variables = answer.environment().and_then(|environment| environment.variables());
         Ok(variables.cloned().unwrap_or_default().into_iter().collect())
     }
@@ -132,5 +143,52 @@ impl Cloud {
             .await
             .map_err(|error| classify("ssm:PutParameter", &error))?;
         Ok(answer.version())
+    }
+}
+
+/// An invocation that failed: refused by the function, with its reason, or ended by Lambda. Lambda's own types of errors have a dot, such
+/// as `Sandbox.Timedout`, or there is none; a function's have no dot.
+fn failed(function: &str, text: &str) -> Error {
+    let error: Value = serde_json::from_str(text).unwrap_or_default();
+    let said = |field: &str| error.get(field).and_then(Value::as_str);
+    let why = said("errorMessage").unwrap_or(text);
+    match said("errorType") {
+        Some(kind) if !kind.contains('.') => Error::Refused {
+            function: function.to_owned(),
+            why: why.to_owned(),
+        },
+        kind => {
+            let kind = kind.unwrap_or("FunctionError");
+            Failure::new(Class::Transient, INVOKE, kind, format!("{function}: {why}")).into()
+        }
+    }
+}
+
+fn unreadable(function: &str, problem: &str) -> Error {
+    let problem = format!("the answer of {function}: {problem}");
+    Failure::new(Class::Permanent, INVOKE, "UnreadableAnswer", problem).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_function_is_told_from_what_ended_it() {
+        let refused = r#"{"errorType": "CommandRefused", "errorMessage": "ledger: no such record"}"#;
+        let error = failed("block-ip", refused);
+        assert!(
+            matches!(&error, Error::Refused { why, .. } if why == "ledger: no such record"),
+            "{error}"
+        );
+        for ended in [
+            r#"{"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 60.00 seconds"}"#,
+            r#"{"errorMessage": "Task timed out after 60.00 seconds"}"#,
+            r#"{"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}"#,
+            "",
+        ] {
+            let error = failed("block-ip", ended);
+            assert!(matches!(error, Error::Aws(_)), "{ended}: {error}");
+        }
     }
 }

@@ -92,7 +92,8 @@ pub fn standing(record: &Record) -> &'static str {
     }
 }
 
-fn why(record: &Record) -> String {
+/// Why a record stands where it does.
+pub fn why(record: &Record) -> String {
     match &record.status {
         Status::Settled(outcome) => outcome.why(),
         Status::Intended | Status::Reverting => "under way".to_owned(),

@@ -20,7 +20,7 @@ use screen::Screen;
 
 /// Operates the SecureCart remediation functions: settings, approvals, undo, explanations, replays and the ledger.
 ///
-/// Exit codes: 0 done, 1 refused or found wrong, 2 not understood, 3 AWS did not answer as it should.
+/// Exit codes: 0 done, 1 refused or found wrong, 2 not understood or not found, 3 AWS did not answer as it should.
 #[derive(Debug, Parser)]
 #[command(name = "securecart", version, propagate_version = true)]
 struct Cli {

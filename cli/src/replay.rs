@@ -139,7 +139,7 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
                 let function = enforce_s3_encryption::EnforceS3Encryption::new(buckets, settings);
                 through(function, policy, role, &intakes, &mut tally).await;
             }
-            _ => {
+            "revoke-permissions" => {
                 let environment = revoke_permissions::Environment::read(reader, role.clone())?;
                 let settings = revoke_permissions::Settings::read(&environment, &document, SystemClock.now())?;
                 let policy = settings.policy.clone();
@@ -147,6 +147,7 @@ pub async fn run(replay: &Replay, stack: &str, screen: Screen) -> Result<ExitCod
                 let function = revoke_permissions::RevokePermissions::new(aws, settings);
                 through(function, policy, role, &intakes, &mut tally).await;
             }
+            unknown => return Err(Error::input(unknown, "is no function that can be replayed")),
         }
     }
     Ok(show(&tally, screen))
@@ -233,7 +234,7 @@ fn show(tally: &Tally, screen: Screen) -> ExitCode {
             account,
             outcome,
         } = row.kind;
-        format!("{:>6}  {outcome:<17} {function:<22} {account}  {control}", row.targets)
+        format!("{:>6}  {outcome:<17} {function:<26} {account}  {control}", row.targets)
     }));
     lines.extend(tally.unreadable.iter().map(|line| format!("unreadable: {line}")));
     lines.extend(tally.failed.iter().map(|line| format!("not looked at: {line}")));

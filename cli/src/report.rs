@@ -14,7 +14,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::{
     error::Error,
-    ledger::{Which, records, standing},
+    ledger::{Which, records, standing, why},
     screen::Screen,
 };
 
@@ -143,7 +143,7 @@ fn table(page: &mut String, records: &[Record]) {
     page.push_str("</table>\n");
 }
 
-/// Records by the hour, or by the day where there are more than three.
+/// Records by the hour, or by the day where the period is longer than three days.
 fn timeline(page: &mut String, records: &[Record], from: Timestamp, to: Timestamp) {
     const WIDTH: usize = 800;
     const HEIGHT: usize = 120;
@@ -221,17 +221,13 @@ fn each(page: &mut String, records: &[Record]) {
 }
 
 fn one(page: &mut String, record: &Record) {
-    let why = match &record.status {
-        Status::Settled(outcome) => outcome.why(),
-        Status::Intended | Status::Reverting => "under way".to_owned(),
-    };
     let when = record.updated_at.format("%Y-%m-%d %H:%M");
     let name = standing(record);
     put(
         page,
         format_args!(
             "<details>\n<summary><b>{name}</b> {when} {}</summary>\n<dl>\n",
-            text(&why)
+            text(&why(record))
         ),
     );
     let evidence = &record.evidence;

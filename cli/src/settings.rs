@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use remediation::{
     engine::Policy,
-    settings::{Document, FUNCTIONS, InvalidSettings, of, schema},
+    settings::{Document, FUNCTIONS, InvalidSettings, Section, of, schema},
 };
 use serde_json::{Map, Value, json};
 
@@ -37,6 +37,31 @@ pub enum Command {
     /// Print the JSON Schema of settings.
     Schema,
 }
+
+/// The settings of one function alone.
+struct Own {
+    function: &'static str,
+    read: fn(&Document, &str) -> Result<(), InvalidSettings>,
+    schema: fn() -> Value,
+}
+
+const fn own<S: Section>(function: &'static str) -> Own {
+    Own {
+        function,
+        read: |document, function| Policy::read::<S>(document, function).map(drop),
+        schema: of::<S>,
+    }
+}
+
+const OWN: [Own; FUNCTIONS.len()] = [
+    own::<block_ip::Own>("block-ip"),
+    own::<block_public_access::Own>("block-public-access"),
+    own::<close_open_ingress::Own>("close-open-ingress"),
+    own::<disable_access_key::Own>("disable-access-key"),
+    own::<enforce_s3_encryption::Own>("enforce-s3-encryption"),
+    own::<enforce_storage_encryption::Own>("enforce-storage-encryption"),
+    own::<revoke_permissions::Own>("revoke-permissions"),
+];
 
 /// Runs it.
 pub async fn run(command: Command, stack: &str, screen: Screen) -> Result<ExitCode, Error> {
@@ -88,18 +113,8 @@ pub fn check(text: &str) -> Result<(), InvalidSettings> {
         Ok(document) => (document, Vec::new()),
         Err(InvalidSettings(wrong)) => (of_functions(text), wrong),
     };
-    for function in FUNCTIONS {
-        let read = match function {
-            "block-ip" => Policy::read::<block_ip::Own>(&document, function).map(drop),
-            "block-public-access" => Policy::read::<block_public_access::Own>(&document, function).map(drop),
-            "close-open-ingress" => Policy::read::<close_open_ingress::Own>(&document, function).map(drop),
-            "disable-access-key" => Policy::read::<disable_access_key::Own>(&document, function).map(drop),
-            "enforce-s3-encryption" => Policy::read::<enforce_s3_encryption::Own>(&document, function).map(drop),
-            "enforce-storage-encryption" => {
-                Policy::read::<enforce_storage_encryption::Own>(&document, function).map(drop)
-            }
-            _ => Policy::read::<revoke_permissions::Own>(&document, function).map(drop),
-        };
+    for own in OWN {
+        let read = (own.read)(&document, own.function);
         wrong.extend(read.err().into_iter().flat_map(|InvalidSettings(wrong)| wrong));
     }
     if wrong.is_empty() {
@@ -122,15 +137,7 @@ fn of_functions(text: &str) -> Document {
 
 /// The schema of the whole document.
 pub fn whole_schema() -> Value {
-    schema(&[
-        ("block-ip", of::<block_ip::Own>()),
-        ("block-public-access", of::<block_public_access::Own>()),
-        ("close-open-ingress", of::<close_open_ingress::Own>()),
-        ("disable-access-key", of::<disable_access_key::Own>()),
-        ("enforce-s3-encryption", of::<enforce_s3_encryption::Own>()),
-        ("enforce-storage-encryption", of::<enforce_storage_encryption::Own>()),
-        ("revoke-permissions", of::<revoke_permissions::Own>()),
-    ])
+    schema(&OWN.map(|own| (own.function, (own.schema)())))
 }
 
 async fn put(cloud: &Cloud, text: &str, screen: Screen) -> Result<(), Error> {
@@ -157,6 +164,11 @@ async fn stop(stop: bool, stack: &str, screen: Screen) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_settings_of_each_function_are_known() {
+        assert_eq!(OWN.map(|own| own.function), FUNCTIONS);
+    }
 
     #[test]
     fn s35_what_is_wrong_for_any_function_is_told_at_once() {

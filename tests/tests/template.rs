@@ -451,13 +451,14 @@ fn s16_the_default_document_is_what_the_code_does_without_one() {
                         enforce_s3_encryption::Settings::read(&role(), document).unwrap()
                     )
                 }
-                _ => {
+                "revoke-permissions" => {
                     let environment = revoke_permissions::Environment::read(reader, role()).unwrap();
                     format!(
                         "{:?}",
                         revoke_permissions::Settings::read(&environment, document, now()).unwrap()
                     )
                 }
+                unknown => panic!("{unknown}"),
             }
         };
         assert_eq!(read(&document), read(&Document::default()), "{}", function.name);
