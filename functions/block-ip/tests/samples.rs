@@ -11,33 +11,24 @@ mod support;
 use std::{collections::BTreeSet, fmt::Write};
 
 use remediation::{
-    clock::Timestamp,
     finding::Channel,
     intake::{self, Invocation},
 };
-use support::{Instance, V4, V6, World, texts};
+use support::{V4, V6, World, texts};
 use testkit::{TokioClock, samples};
 
 const FUNCTION: &str = "block-ip";
 
-/// A minute after the samples were sent.
 fn world() -> World {
-    let now = Timestamp::from_timestamp(1_795_166_580, 0).unwrap();
     World {
-        clock: TokioClock::starting_at(now),
+        clock: TokioClock::starting_at(samples::now()),
         ..World::new()
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn s40_every_sample_is_answered_as_its_snapshot_says() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        let answer = answer(&world.instance(), &world, &payload).await;
-        insta::with_settings!({ description => format!("events/block-ip/{name}.json in the mode enforce"), omit_expression => true }, {
-            insta::assert_snapshot!(name, answer);
-        });
-    }
+    testkit::assert_answers!(FUNCTION, world, answer);
 }
 
 #[test]
@@ -47,31 +38,20 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_sample_that_comes_again_changes_nothing() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        answer(&world.instance(), &world, &payload).await;
-        let (updates, records) = (world.waf.0.updates(), world.ledger.records().len());
-        answer(&world.instance(), &world, &payload).await;
-        assert_eq!(
-            (world.waf.0.updates(), world.ledger.records().len()),
-            (updates, records),
-            "{name}"
-        );
-    }
+    let count = |world: &World| (world.waf.0.updates(), world.ledger.records().len());
+    samples::change_nothing_again(FUNCTION, world, answer, count).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn s11_a_finding_that_comes_by_three_ways_is_one_finding() {
     let world = world();
-    let samples = samples::of(FUNCTION);
     let ways = [
         "ssh-brute-force",
         "security-hub-imported-ssh-brute-force",
         "security-hub-v2-ssh-brute-force",
     ];
     for way in ways {
-        let (_, payload) = samples.iter().find(|(name, _)| name == way).unwrap();
-        answer(&world.instance(), &world, payload).await;
+        answer(&world, &samples::named(FUNCTION, way)).await;
     }
     assert_eq!(world.waf.0.updates(), 1);
     let findings: BTreeSet<_> = world
@@ -91,9 +71,7 @@ async fn s49_security_hub_is_answered_only_where_no_credentials_are_named() {
         ("disable-access-key", "securityhub-guardduty-key", false),
     ] {
         let world = world();
-        let samples = samples::of(function);
-        let (_, payload) = samples.iter().find(|(sample, _)| sample == name).unwrap();
-        let Ok(Invocation::Event(intake)) = intake::read(payload) else {
+        let Ok(Invocation::Event(intake)) = intake::read(&samples::named(function, name)) else {
             panic!("not an event")
         };
         let summary = world.instance().event(intake, world.deadline()).await;
@@ -105,8 +83,8 @@ async fn s49_security_hub_is_answered_only_where_no_credentials_are_named() {
 }
 
 /// What becomes of a payload, and what the sets then hold.
-async fn answer(instance: &Instance, world: &World, payload: &str) -> String {
-    let mut text = samples::answer(instance, world.deadline(), payload).await;
+async fn answer(world: &World, payload: &str) -> String {
+    let mut text = samples::answer(&world.instance(), world.deadline(), payload).await;
     for set in [V4, V6] {
         let held = texts(&world.waf.0.contents(set).addresses);
         let held = if held.is_empty() {

@@ -34,12 +34,7 @@ fn world() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn every_sample_is_answered_as_its_snapshot_says() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let answer = answer(&world(), &payload).await;
-        insta::with_settings!({ description => format!("events/{FUNCTION}/{name}.json in the mode enforce"), omit_expression => true }, {
-            insta::assert_snapshot!(name, answer);
-        });
-    }
+    testkit::assert_answers!(FUNCTION, world, answer);
 }
 
 #[test]
@@ -49,13 +44,8 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_sample_that_comes_again_writes_nothing() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        answer(&world, &payload).await;
-        let before = (world.s3.writes(), world.ledger.records().len());
-        answer(&world, &payload).await;
-        assert_eq!((world.s3.writes(), world.ledger.records().len()), before, "{name}");
-    }
+    let count = |world: &World| (world.s3.writes(), world.ledger.records().len());
+    samples::change_nothing_again(FUNCTION, world, answer, count).await;
 }
 
 /// What becomes of a payload, and what the buckets are then.

@@ -11,17 +11,16 @@ mod support;
 use std::fmt::Write;
 
 use disable_access_key::Key;
-use remediation::clock::Timestamp;
-use support::{Instance, World};
+use support::World;
 use testkit::samples;
 
 const FUNCTION: &str = "disable-access-key";
 const USERS: [&str; 4] = ["analyst", "checkout-deploy", "ci-runner", "reporting"];
 const ROLE: &str = "securecart-web";
 
-/// The people of the samples, a minute after the samples were sent.
+/// The people of the samples.
 fn world() -> World {
-    let world = World::at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap());
+    let world = World::at(samples::now());
     let key = |id: &str, age, used| -> Vec<Key> { vec![world.key(id, age, used)] };
     world.iam.user(
         "analyst",
@@ -49,13 +48,7 @@ fn world() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn every_sample_is_answered_as_its_snapshot_says() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        let answer = answer(&world.instance(), &world, &payload).await;
-        insta::with_settings!({ description => format!("events/{FUNCTION}/{name}.json in the mode enforce"), omit_expression => true }, {
-            insta::assert_snapshot!(name, answer);
-        });
-    }
+    testkit::assert_answers!(FUNCTION, world, answer);
 }
 
 #[test]
@@ -65,40 +58,27 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 
 #[tokio::test(start_paused = true)]
 async fn s10_a_sample_that_comes_again_writes_nothing() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        answer(&world.instance(), &world, &payload).await;
-        let (writes, records) = (world.iam.writes(), world.ledger.records().len());
-        answer(&world.instance(), &world, &payload).await;
-        assert_eq!(
-            (world.iam.writes(), world.ledger.records().len()),
-            (writes, records),
-            "{name}"
-        );
-    }
+    let count = |world: &World| (world.iam.writes(), world.ledger.records().len());
+    samples::change_nothing_again(FUNCTION, world, answer, count).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn s11_a_compromised_key_that_comes_by_three_ways_is_one_finding() {
     let world = world();
-    for (name, payload) in samples::of(FUNCTION) {
-        if [
-            "guardduty-key-compromised",
-            "securityhub-guardduty-key",
-            "ocsf-guardduty-key",
-        ]
-        .contains(&name.as_str())
-        {
-            answer(&world.instance(), &world, &payload).await;
-        }
+    for way in [
+        "guardduty-key-compromised",
+        "ocsf-guardduty-key",
+        "securityhub-guardduty-key",
+    ] {
+        answer(&world, &samples::named(FUNCTION, way)).await;
     }
     assert_eq!(world.ledger.records().len(), 2, "the key and the sessions");
     assert_eq!(world.iam.writes(), 2);
 }
 
 /// What becomes of a payload, and what IAM then holds.
-async fn answer(instance: &Instance, world: &World, payload: &str) -> String {
-    let mut text = samples::answer(instance, world.deadline(), payload).await;
+async fn answer(world: &World, payload: &str) -> String {
+    let mut text = samples::answer(&world.instance(), world.deadline(), payload).await;
     for user in USERS {
         writeln!(text, "{user}: {}", world.iam.state(user).join(", ")).unwrap();
     }

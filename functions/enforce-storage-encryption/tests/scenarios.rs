@@ -17,9 +17,7 @@ use testkit::{Fault, samples};
 const REGION: &str = "us-east-1";
 
 fn sample(name: &str) -> Value {
-    let mut all = samples::of("enforce-storage-encryption").into_iter();
-    let (_, text) = all.find(|(found, _)| found == name).unwrap();
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&samples::named("enforce-storage-encryption", name)).unwrap()
 }
 
 /// The same finding, later.

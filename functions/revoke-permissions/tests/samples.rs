@@ -11,20 +11,17 @@ mod support;
 use std::fmt::Write;
 
 use chrono::TimeDelta;
-use remediation::{
-    clock::{Clock, Timestamp},
-    ids::UniqueId,
-};
+use remediation::{clock::Clock, ids::UniqueId};
 use revoke_permissions::{Advice, Holder, Kind, Recommendation, size};
 use serde_json::json;
-use support::{ADMIN, Instance, World, allow, arn, policy, trusting};
+use support::{ADMIN, World, allow, arn, policy, trusting};
 use testkit::samples;
 
 const FUNCTION: &str = "revoke-permissions";
 
-/// The account of the samples, a minute after they were sent.
+/// The account of the samples.
 fn world() -> World {
-    let world = World::empty(Timestamp::from_timestamp(1_795_166_580, 0).unwrap());
+    let world = World::empty(samples::now());
     let aws = &world.aws;
     let read = |name: &str| arn(&format!("arn:aws:iam::aws:policy/{name}"));
     aws.holder(Kind::User, "administrator", |user| user.attached.push(arn(ADMIN)));
@@ -89,14 +86,8 @@ fn world() -> World {
         "Resource": ["arn:aws:s3:::securecart-exports-111122223333", "arn:aws:s3:::securecart-exports-111122223333/*"]
     }]));
     let less = policy(&json!([allow("dynamodb:GetItem", "arn:aws:dynamodb:*:*:table/orders")]));
-    let finding: serde_json::Value = serde_json::from_str(
-        &samples::of(FUNCTION)
-            .into_iter()
-            .find(|(name, _)| name == "access-analyzer-unused-permission")
-            .unwrap()
-            .1,
-    )
-    .unwrap();
+    let finding = samples::named(FUNCTION, "access-analyzer-unused-permission");
+    let finding: serde_json::Value = serde_json::from_str(&finding).unwrap();
     aws.change(|directory| {
         directory
             .buckets
@@ -116,13 +107,7 @@ fn world() -> World {
 
 #[tokio::test(start_paused = true)]
 async fn every_sample_is_answered_as_its_snapshot_says() {
-    for (name, payload) in samples::of(FUNCTION) {
-        let world = world();
-        let answer = answer(&world.instance(), &world, &payload).await;
-        insta::with_settings!({ description => format!("events/{FUNCTION}/{name}.json in the mode enforce"), omit_expression => true }, {
-            insta::assert_snapshot!(name, answer);
-        });
-    }
+    testkit::assert_answers!(FUNCTION, world, answer);
 }
 
 #[test]
@@ -134,9 +119,9 @@ fn every_snapshot_and_every_description_belongs_to_a_sample() {
 async fn s10_a_sample_that_comes_again_writes_nothing() {
     for (name, payload) in samples::of(FUNCTION) {
         let world = world();
-        answer(&world.instance(), &world, &payload).await;
+        answer(&world, &payload).await;
         let writes = world.aws.writes().len();
-        let again = answer(&world.instance(), &world, &payload).await;
+        let again = answer(&world, &payload).await;
         assert_eq!(world.aws.writes().len(), writes, "{name}");
         assert!(
             !again.contains(": Declined"),
@@ -151,8 +136,8 @@ async fn s11_a_finding_that_comes_by_several_ways_is_one_finding() {
         (
             &[
                 "access-analyzer-unused-permission",
-                "securityhub-unused-permission",
                 "ocsf-unused-permission",
+                "securityhub-unused-permission",
             ][..],
             1,
         ),
@@ -163,20 +148,17 @@ async fn s11_a_finding_that_comes_by_several_ways_is_one_finding() {
         ),
     ] {
         let world = world();
-        for (_, payload) in samples::of(FUNCTION)
-            .into_iter()
-            .filter(|(name, _)| names.contains(&name.as_str()))
-        {
-            answer(&world.instance(), &world, &payload).await;
+        for name in names {
+            answer(&world, &samples::named(FUNCTION, name)).await;
         }
         assert_eq!(world.aws.writes().len(), writes, "{names:?}");
     }
 }
 
 /// What becomes of a payload, and what has changed in the account.
-async fn answer(instance: &Instance, world: &World, payload: &str) -> String {
+async fn answer(world: &World, payload: &str) -> String {
     let before = world.aws.state();
-    let mut text = samples::answer(instance, world.deadline(), payload).await;
+    let mut text = samples::answer(&world.instance(), world.deadline(), payload).await;
     let after = world.aws.state();
     for (old, new) in before.account.policies.iter().zip(&after.account.policies) {
         for version in new

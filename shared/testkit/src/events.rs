@@ -4,6 +4,8 @@ use chrono::SecondsFormat;
 use remediation::clock::Timestamp;
 use serde_json::{Value, json};
 
+use crate::ACCOUNT;
+
 /// An inbound attack that GuardDuty saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attack<'a> {
@@ -27,33 +29,30 @@ pub fn brute_force(attack: &Attack<'_>) -> Value {
         "ipAddressV4"
     };
     let id = attack.id;
-    json!({
-        "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": "GuardDuty Finding",
-        "source": "aws.guardduty", "account": "111122223333", "time": seen, "region": "us-east-1", "resources": [],
-        "detail": {
-            "schemaVersion": "2.0", "accountId": "111122223333", "region": "us-east-1", "partition": "aws", "id": id,
-            "arn": format!("arn:aws:guardduty:us-east-1:111122223333:detector/d/finding/{id}"),
-            "type": "UnauthorizedAccess:EC2/SSHBruteForce", "severity": attack.severity,
-            "createdAt": seen, "updatedAt": seen, "title": "SSH brute force", "description": "SSH brute force",
-            "resource": { "resourceType": "Instance" },
-            "service": {
-                "serviceName": "guardduty", "archived": false, "count": 1, "resourceRole": "TARGET",
-                "eventFirstSeen": seen, "eventLastSeen": seen,
-                "action": { "actionType": "NETWORK_CONNECTION", "networkConnectionAction": {
-                    "connectionDirection": "INBOUND", "blocked": false, "protocol": "TCP",
-                    "remoteIpDetails": { field: attack.address }
-                } }
-            }
+    let detail = json!({
+        "schemaVersion": "2.0", "accountId": ACCOUNT, "region": "us-east-1", "partition": "aws", "id": id,
+        "arn": format!("arn:aws:guardduty:us-east-1:{ACCOUNT}:detector/d/finding/{id}"),
+        "type": "UnauthorizedAccess:EC2/SSHBruteForce", "severity": attack.severity,
+        "createdAt": seen, "updatedAt": seen, "title": "SSH brute force", "description": "SSH brute force",
+        "resource": { "resourceType": "Instance" },
+        "service": {
+            "serviceName": "guardduty", "archived": false, "count": 1, "resourceRole": "TARGET",
+            "eventFirstSeen": seen, "eventLastSeen": seen,
+            "action": { "actionType": "NETWORK_CONNECTION", "networkConnectionAction": {
+                "connectionDirection": "INBOUND", "blocked": false, "protocol": "TCP",
+                "remoteIpDetails": { field: attack.address }
+            } }
         }
-    })
+    });
+    envelope("aws.guardduty", "GuardDuty Finding", &seen, detail)
 }
 
-/// An event of the account 111122223333 in us-east-1, sent at this time.
+/// An event of the account of the tests in us-east-1, sent at this time.
 #[must_use]
 pub fn envelope(source: &str, detail_type: &str, sent: &str, detail: Value) -> Value {
     json!({
         "version": "0", "id": "00000000-0000-0000-0000-000000000000", "detail-type": detail_type, "source": source,
-        "account": "111122223333", "time": sent, "region": "us-east-1", "resources": [], "detail": detail
+        "account": ACCOUNT, "time": sent, "region": "us-east-1", "resources": [], "detail": detail
     })
 }
 
@@ -62,9 +61,9 @@ pub fn envelope(source: &str, detail_type: &str, sent: &str, detail: Value) -> V
 pub fn control(control: &str, id: &str, (kind, resource): (&str, &str), seen: &str) -> Value {
     let finding = json!({
         "SchemaVersion": "2018-10-08",
-        "Id": format!("arn:aws:securityhub:us-east-1:111122223333:security-control/{control}/finding/{id}"),
+        "Id": format!("arn:aws:securityhub:us-east-1:{ACCOUNT}:security-control/{control}/finding/{id}"),
         "ProductArn": "arn:aws:securityhub:us-east-1::product/aws/securityhub", "GeneratorId": format!("security-control/{control}"),
-        "AwsAccountId": "111122223333", "Region": "us-east-1", "CreatedAt": seen, "UpdatedAt": seen,
+        "AwsAccountId": ACCOUNT, "Region": "us-east-1", "CreatedAt": seen, "UpdatedAt": seen,
         "Severity": { "Label": "MEDIUM" }, "Title": "a control", "Compliance": { "Status": "FAILED", "SecurityControlId": control },
         "Resources": [{ "Type": kind, "Id": resource, "Partition": "aws", "Region": "us-east-1" }],
         "Workflow": { "Status": "NEW" }, "RecordState": "ACTIVE"
@@ -77,8 +76,8 @@ pub fn control(control: &str, id: &str, (kind, resource): (&str, &str), seen: &s
 #[must_use]
 pub fn config(rule: &str, (kind, resource): (&str, &str), seen: &str) -> Value {
     let detail = json!({
-        "resourceId": resource, "resourceType": kind, "awsRegion": "us-east-1", "awsAccountId": "111122223333",
-        "configRuleName": rule, "configRuleARN": "arn:aws:config:us-east-1:111122223333:config-rule/config-rule-abcdef",
+        "resourceId": resource, "resourceType": kind, "awsRegion": "us-east-1", "awsAccountId": ACCOUNT,
+        "configRuleName": rule, "configRuleARN": format!("arn:aws:config:us-east-1:{ACCOUNT}:config-rule/config-rule-abcdef"),
         "recordVersion": "1.0", "messageType": "ComplianceChangeNotification", "notificationCreationTime": seen,
         "newEvaluationResult": {
             "evaluationResultIdentifier": {

@@ -1,12 +1,11 @@
 //! What goes wrong, call by call.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
 use proptest::prelude::*;
 use remediation::failure::{Class, Failure};
+
+use crate::locked;
 
 /// What happens to one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,16 +64,24 @@ impl Faults {
 
     /// The fault of this call.
     pub fn next(&self) -> Fault {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-            .unwrap_or(Fault::None)
+        locked(&self.0).pop_front().unwrap_or(Fault::None)
+    }
+
+    /// The next call, as far as its fault lets it: carried out or not, answered or not.
+    ///
+    /// # Errors
+    /// That of the call, and the fault.
+    pub fn around(&self, operation: &str, call: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        let fault = self.next();
+        if matches!(fault, Fault::None | Fault::After | Fault::Late) {
+            call()?;
+        }
+        fault.failure(operation).map_or(Ok(()), Err)
     }
 
     /// Takes the fault of this call only if it is this one.
     pub fn take(&self, fault: Fault) -> bool {
-        let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut planned = locked(&self.0);
         let is_next = planned.front() == Some(&fault);
         if is_next {
             planned.pop_front();
@@ -84,6 +91,6 @@ impl Faults {
 
     /// Replaces what was planned.
     pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = faults.into_iter().collect();
+        *locked(&self.0) = faults.into_iter().collect();
     }
 }

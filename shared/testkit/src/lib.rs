@@ -8,6 +8,7 @@ mod clock;
 mod deliver;
 pub mod events;
 mod fault;
+mod instance;
 mod ledger;
 pub mod policies;
 mod recorder;
@@ -18,9 +19,19 @@ mod waf;
 pub use clock::TokioClock;
 pub use deliver::{deliver, told};
 pub use fault::{Fault, Faults, any_fault};
+pub use instance::{Instance, instance};
 pub use ledger::FaultyLedger;
 pub use recorder::Recorder;
 pub use waf::{IpSetContents, WafDouble};
+
+/// For [`assert_answers!`].
+#[doc(hidden)]
+pub use insta;
+
+use std::sync::{Mutex, MutexGuard};
+
+/// The account of the tests.
+pub const ACCOUNT: &str = "111122223333";
 
 /// A role in an account, for the functions to act as.
 ///
@@ -30,6 +41,14 @@ pub use waf::{IpSetContents, WafDouble};
 pub fn role(account: &str) -> remediation::ids::RoleArn {
     remediation::ids::RoleArn::parse(&format!("arn:aws:iam::{account}:role/own"))
         .unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// What a mutex guards.
+///
+/// # Panics
+/// When somebody panicked who held it.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| panic!("{poisoned}"))
 }
 
 /// The example of the page compiles, and does what the page says.

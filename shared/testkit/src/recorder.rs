@@ -2,13 +2,15 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use remediation::report::{Gauges, Report, Reporter, Untold};
+
+use crate::locked;
 
 /// All reports, in the order in which they came.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +20,7 @@ impl Recorder {
     /// What was told so far.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.0).clone()
     }
 
     /// From now on nobody can be told; or again everybody.
@@ -45,10 +47,7 @@ impl Reporter for Recorder {
                 sources: reports.iter().map(of).collect(),
             };
         }
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(reports);
+        locked(&self.0).extend_from_slice(reports);
         Untold::default()
     }
 }

@@ -7,14 +7,14 @@
 
 use std::{
     collections::BTreeSet,
-    fmt::Write,
+    fmt::{Debug, Write},
     fs,
     path::{Path, PathBuf},
 };
 
 use remediation::{
     Remediation,
-    clock::{Clock, Deadline},
+    clock::{Clock, Deadline, Timestamp},
     engine::{Engine, Summary},
     finding::{Detail, Finding},
     intake::{self, Command, Intake, IntakeError, Invocation},
@@ -36,6 +36,56 @@ pub fn of(function: &str) -> Vec<(String, String)> {
     let files = files(&events().join(function), "json");
     let read = |path: PathBuf| (stem(&path), fs::read_to_string(path).expect("a readable sample"));
     files.into_iter().map(read).collect()
+}
+
+/// The text of one sample of a function.
+///
+/// # Panics
+/// When there is none of this name.
+#[must_use]
+pub fn named(function: &str, name: &str) -> String {
+    let file = events().join(function).join(format!("{name}.json"));
+    fs::read_to_string(file).expect("a sample of this name")
+}
+
+/// A minute after the samples were sent.
+#[must_use]
+pub fn now() -> Timestamp {
+    Timestamp::from_timestamp(1_795_166_580, 0).unwrap()
+}
+
+/// Asserts that what a function answers to each of its samples is what the snapshot of that name says, each in a world of
+/// its own. Takes the function's name, `fn() -> World` and `async fn(&World, &str) -> String`; within an `async fn`.
+#[macro_export]
+macro_rules! assert_answers {
+    ($function:expr, $world:expr, $answer:expr) => {
+        for (name, payload) in $crate::samples::of($function) {
+            let answer = $answer(&$world(), &payload).await;
+            let description = format!("events/{}/{name}.json in the mode enforce", $function);
+            $crate::insta::with_settings!({ description => description, omit_expression => true }, {
+                $crate::insta::assert_snapshot!(name, answer);
+            });
+        }
+    };
+}
+
+/// Each sample of a function that comes again to the same world leaves all that `count` counts as it is.
+///
+/// # Panics
+/// When that does not hold.
+pub async fn change_nothing_again<W, N: PartialEq + Debug>(
+    function: &str,
+    world: impl Fn() -> W,
+    answer: impl AsyncFn(&W, &str) -> String,
+    count: impl Fn(&W) -> N,
+) {
+    for (name, payload) in of(function) {
+        let world = world();
+        answer(&world, &payload).await;
+        let counted = count(&world);
+        answer(&world, &payload).await;
+        assert_eq!(count(&world), counted, "{name}");
+    }
 }
 
 /// The names of a function's samples.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use remediation::failure::{Class, Failure};
 use tokio::time::Instant;
 
-use crate::{Fault, Faults};
+use crate::{Fault, Faults, locked};
 
 /// What a set holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +43,7 @@ const CAPACITY: usize = 10_000;
 
 impl WafDouble {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sets)
     }
 
     /// What a set holds; a set that nobody wrote to is empty.

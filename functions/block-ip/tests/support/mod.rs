@@ -16,6 +16,7 @@ use remediation::{
     settings::{Document, SettingsReader},
 };
 use serde_json::{Value, json};
+pub use testkit::ACCOUNT;
 use testkit::{Fault, Faults, FaultyLedger, Recorder, TokioClock, WafDouble};
 
 /// How long a late call is on its way; longer than the time between two updates.
@@ -68,7 +69,6 @@ pub struct World {
     pub told: Recorder,
 }
 
-pub const ACCOUNT: &str = "111122223333";
 pub const V4: &str = "REGIONAL/IPV4/blocked-v4";
 pub const V6: &str = "REGIONAL/IPV6/blocked-v6";
 pub const ENVIRONMENT: [(&str, &str); 2] = [

@@ -4,24 +4,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use block_public_access::{Block, BlockPublicAccess, Buckets, Found, Settings, Write};
 use remediation::{
     Approved, Receipt,
-    clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    clock::{Clock, Deadline},
+    engine::Summary,
     failure::{Class, Failure},
     ids::BucketName,
     ledger::MemoryLedger,
-    report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
+use testkit::{ACCOUNT, Faults, TokioClock, events, locked, samples};
 
-pub const ACCOUNT: &str = "111122223333";
 const REGION: &str = "us-east-1";
 
 /// A bucket that nothing is known of, without a block.
@@ -55,10 +53,6 @@ pub struct S3Double {
     writes: Mutex<usize>,
     /// Somebody changes a bucket between our last look and our write.
     meddler: Mutex<Option<(String, Found)>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
 }
 
 impl S3Double {
@@ -121,18 +115,13 @@ impl Buckets for SharedS3 {
         if let Some((name, bucket)) = locked(&self.0.meddler).take() {
             self.0.put(&name, bucket);
         }
-        let fault = self.0.faults.next();
-        if matches!(fault, Fault::None | Fault::After) {
-            self.0.store(write.write())?;
-        }
-        match fault.failure("s3:PutPublicAccessBlock") {
-            Some(failure) => Err(failure),
-            None => Ok(Receipt::default()),
-        }
+        let store = || self.0.store(write.write());
+        self.0.faults.around("s3:PutPublicAccessBlock", store)?;
+        Ok(Receipt::default())
     }
 }
 
-pub type Instance = Engine<BlockPublicAccess<SharedS3>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<BlockPublicAccess<SharedS3>>;
 
 /// AWS and the ledger, before which any number of instances stand.
 #[derive(Debug)]
@@ -147,7 +136,7 @@ impl World {
         Self {
             s3: Arc::default(),
             ledger: Arc::default(),
-            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+            clock: TokioClock::starting_at(samples::now()),
         }
     }
 
@@ -166,15 +155,8 @@ impl World {
     pub fn instance_with(&self, settings: &Value) -> Instance {
         let document = testkit::settings::document("block-public-access", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&document).unwrap();
-        Engine {
-            policy: settings.policy,
-            remediation: BlockPublicAccess::new(SharedS3(Arc::clone(&self.s3)), settings.protected),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
-            actor: testkit::role(ACCOUNT),
-        }
+        let function = BlockPublicAccess::new(SharedS3(Arc::clone(&self.s3)), settings.protected);
+        testkit::instance(settings.policy, function, &self.ledger, self.clock)
     }
 
     pub fn deadline(&self) -> Deadline {

@@ -11,16 +11,14 @@ use std::{
 use close_open_ingress::{CloseOpenIngress, Group, GroupRef, Groups, Opening, Rule, Settings, Write};
 use remediation::{
     Approved, Receipt,
-    clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    clock::{Clock, Deadline},
+    engine::Summary,
     failure::{Class, Failure},
     ledger::MemoryLedger,
-    report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
+use testkit::{ACCOUNT, Faults, TokioClock, events, locked, samples};
 
-pub const ACCOUNT: &str = "111122223333";
 pub const GROUP: &str = "sg-0a1b2c3d4e5f60718";
 
 /// EC2: rules are found by what they let in; one that is put back gets an id of its own.
@@ -34,31 +32,31 @@ pub struct Ec2Double {
 
 impl Ec2Double {
     pub fn put(&self, id: &str, group: Group) {
-        self.groups.lock().unwrap().insert(id.to_owned(), group);
+        locked(&self.groups).insert(id.to_owned(), group);
     }
 
     pub fn remove(&self, id: &str) {
-        self.groups.lock().unwrap().remove(id);
+        locked(&self.groups).remove(id);
     }
 
     /// What the group's rules let in.
     pub fn openings(&self, id: &str) -> Vec<String> {
-        let groups = self.groups.lock().unwrap();
+        let groups = locked(&self.groups);
         groups[id].rules.iter().map(|rule| rule.opening.to_string()).collect()
     }
 
     pub fn rules(&self, id: &str) -> Vec<Rule> {
-        self.groups.lock().unwrap()[id].rules.clone()
+        locked(&self.groups)[id].rules.clone()
     }
 
     pub fn writes(&self) -> u64 {
-        *self.writes.lock().unwrap()
+        *locked(&self.writes)
     }
 
     fn carry_out(&self, write: &Write) -> Result<(), Failure> {
         let refused = |code: &str| Failure::new(Class::Conflict, "ec2:write", code, "");
-        let mut groups = self.groups.lock().unwrap();
-        let mut writes = self.writes.lock().unwrap();
+        let mut groups = locked(&self.groups);
+        let mut writes = locked(&self.writes);
         let (Write::Revoke(reference, _) | Write::Authorize(reference, _)) = write;
         let gone = || Failure::new(Class::Permanent, "ec2:write", "InvalidGroup.NotFound", "");
         let group = groups.get_mut(&reference.id).ok_or_else(gone)?;
@@ -87,22 +85,17 @@ pub struct Shared(Arc<Ec2Double>);
 
 impl Groups for Shared {
     async fn group(&self, group: &GroupRef) -> Result<Option<Group>, Failure> {
-        Ok(self.0.groups.lock().unwrap().get(&group.id).cloned())
+        Ok(locked(&self.0.groups).get(&group.id).cloned())
     }
 
     async fn write(&self, write: &Approved<Write>) -> Result<Receipt, Failure> {
-        let fault = self.0.faults.next();
-        if matches!(fault, Fault::None | Fault::After) {
-            self.0.carry_out(write.write())?;
-        }
-        match fault.failure("ec2:write") {
-            Some(failure) => Err(failure),
-            None => Ok(Receipt::default()),
-        }
+        let carry_out = || self.0.carry_out(write.write());
+        self.0.faults.around("ec2:write", carry_out)?;
+        Ok(Receipt::default())
     }
 }
 
-pub type Instance = Engine<CloseOpenIngress<Shared>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<CloseOpenIngress<Shared>>;
 
 pub struct World {
     pub ec2: Arc<Ec2Double>,
@@ -135,7 +128,7 @@ impl World {
         let world = Self {
             ec2: Arc::default(),
             ledger: Arc::default(),
-            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+            clock: TokioClock::starting_at(samples::now()),
         };
         let group = Group {
             name: "securecart-bastion".to_owned(),
@@ -152,15 +145,8 @@ impl World {
     pub fn instance_with(&self, settings: &Value) -> Instance {
         let document = testkit::settings::document("close-open-ingress", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&document).unwrap();
-        Engine {
-            policy: settings.policy,
-            remediation: CloseOpenIngress::new(Shared(Arc::clone(&self.ec2)), settings.limits),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
-            actor: testkit::role(ACCOUNT),
-        }
+        let function = CloseOpenIngress::new(Shared(Arc::clone(&self.ec2)), settings.limits);
+        testkit::instance(settings.policy, function, &self.ledger, self.clock)
     }
 
     pub fn deadline(&self) -> Deadline {

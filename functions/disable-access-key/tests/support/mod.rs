@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,17 +15,14 @@ use disable_access_key::{
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    engine::Summary,
     failure::{Class, Failure},
     ids::{KeyId, PrincipalName, UniqueId},
     ledger::MemoryLedger,
-    report::Silent,
     settings::SettingsReader,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
-
-pub const ACCOUNT: &str = "111122223333";
+use testkit::{ACCOUNT, Fault, Faults, TokioClock, events, locked};
 
 /// A user of the double.
 #[derive(Debug, Clone)]
@@ -54,10 +51,6 @@ pub struct IamDouble {
     denied: Mutex<BTreeSet<&'static str>>,
     lag: Mutex<Duration>,
     calls: Mutex<Vec<String>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
 }
 
 impl IamDouble {
@@ -363,21 +356,14 @@ impl Iam for SharedIam {
             Write::DeletePolicy { .. } => "iam:DeleteRolePolicy",
         };
         self.0.call(operation)?;
-        match self.0.faults.next() {
-            Fault::None => self.0.store(write)?,
-            fault @ (Fault::After | Fault::Late) => {
-                self.0.store(write)?;
-                return Err(fault.failure(operation).unwrap());
-            }
-            fault => return Err(fault.failure(operation).unwrap()),
-        }
+        self.0.faults.around(operation, || self.0.store(write))?;
         Ok(Receipt {
             request_id: Some("request".to_owned()),
         })
     }
 }
 
-pub type Instance = Engine<DisableAccessKey<SharedIam>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<DisableAccessKey<SharedIam>>;
 
 /// AWS and the ledger, before which any number of instances stand.
 #[derive(Debug)]
@@ -410,15 +396,9 @@ impl World {
         let environment = Environment::read(SettingsReader::new([])).unwrap();
         let document = testkit::settings::document("disable-access-key", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&environment, &document).unwrap();
-        Engine {
-            policy: settings.policy.clone(),
-            remediation: DisableAccessKey::new(SharedIam(Arc::clone(&self.iam)), settings),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
-            actor: testkit::role(ACCOUNT),
-        }
+        let policy = settings.policy.clone();
+        let function = DisableAccessKey::new(SharedIam(Arc::clone(&self.iam)), settings);
+        testkit::instance(policy, function, &self.ledger, self.clock)
     }
 
     pub fn deadline(&self) -> Deadline {

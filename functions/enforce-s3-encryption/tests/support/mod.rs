@@ -4,24 +4,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use enforce_s3_encryption::{Buckets, Encryption, EnforceS3Encryption, Key, Settings, Write};
 use remediation::{
     Approved, Receipt,
-    clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    clock::{Clock, Deadline},
+    engine::Summary,
     failure::{Class, Failure},
     ids::{BucketName, RoleArn},
     ledger::MemoryLedger,
-    report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
+use testkit::{ACCOUNT, Fault, Faults, TokioClock, events, locked, samples};
 
-pub const ACCOUNT: &str = "111122223333";
 pub const REGION: &str = "us-east-1";
 
 /// A bucket of the double.
@@ -76,10 +74,6 @@ pub struct S3Double {
     calls: Mutex<Vec<String>>,
     /// Somebody changes a bucket between our last look and our write.
     meddler: Mutex<Option<(String, Bucket)>>,
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
 }
 
 impl S3Double {
@@ -198,7 +192,7 @@ impl Buckets for SharedS3 {
         };
         self.0.call(operation)?;
         let changed = || Failure::new(Class::Conflict, operation, "ChangedMeanwhile", "somebody was first");
-        let store = || -> Result<(), Failure> {
+        let store = || {
             let mut buckets = locked(&self.0.buckets);
             let Some(stored) = buckets.get_mut(bucket.as_str()) else {
                 return Err(Failure::new(
@@ -227,21 +221,14 @@ impl Buckets for SharedS3 {
             }
             Ok(())
         };
-        match self.0.faults.next() {
-            Fault::None => store()?,
-            fault @ (Fault::After | Fault::Late) => {
-                store()?;
-                return Err(fault.failure(operation).unwrap());
-            }
-            fault => return Err(fault.failure(operation).unwrap()),
-        }
+        self.0.faults.around(operation, store)?;
         Ok(Receipt {
             request_id: Some("request".to_owned()),
         })
     }
 }
 
-pub type Instance = Engine<EnforceS3Encryption<SharedS3>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<EnforceS3Encryption<SharedS3>>;
 
 /// AWS and the ledger, before which any number of instances stand.
 #[derive(Debug)]
@@ -256,7 +243,7 @@ impl World {
         Self {
             s3: Arc::default(),
             ledger: Arc::default(),
-            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+            clock: TokioClock::starting_at(samples::now()),
         }
     }
 
@@ -284,14 +271,11 @@ impl World {
     fn built(&self, settings: &Value, role: RoleArn) -> Instance {
         let document = testkit::settings::document("enforce-s3-encryption", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&role, &document).unwrap();
-        Engine {
-            policy: settings.policy.clone(),
-            remediation: EnforceS3Encryption::new(SharedS3(Arc::clone(&self.s3)), settings),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
+        let policy = settings.policy.clone();
+        let function = EnforceS3Encryption::new(SharedS3(Arc::clone(&self.s3)), settings);
+        Instance {
             actor: role,
+            ..testkit::instance(policy, function, &self.ledger, self.clock)
         }
     }
 

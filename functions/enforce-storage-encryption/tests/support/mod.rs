@@ -11,15 +11,14 @@ use std::{
 use enforce_storage_encryption::{EnforceStorageEncryption, Regions, Settings, Switch};
 use remediation::{
     Approved, Receipt,
-    clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    clock::{Clock, Deadline},
+    engine::Summary,
     failure::Failure,
     ids::Region,
     ledger::MemoryLedger,
-    report::Silent,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock};
+use testkit::{Faults, TokioClock, locked, samples};
 
 /// The Regions where it is on.
 #[derive(Debug, Default)]
@@ -32,7 +31,7 @@ pub struct Ec2Double {
 
 impl Ec2Double {
     pub fn switch(&self, region: &str, on: bool) {
-        let mut regions = self.on.lock().unwrap();
+        let mut regions = locked(&self.on);
         if on {
             regions.insert(region.to_owned());
         } else {
@@ -41,11 +40,11 @@ impl Ec2Double {
     }
 
     pub fn is_on(&self, region: &str) -> bool {
-        self.on.lock().unwrap().contains(region)
+        locked(&self.on).contains(region)
     }
 
     pub fn writes(&self) -> u64 {
-        *self.writes.lock().unwrap()
+        *locked(&self.writes)
     }
 }
 
@@ -58,19 +57,16 @@ impl Regions for Shared {
     }
 
     async fn write(&self, write: &Approved<Switch>) -> Result<Receipt, Failure> {
-        let fault = self.0.faults.next();
-        if matches!(fault, Fault::None | Fault::After) {
+        self.0.faults.around("ec2:write", || {
             self.0.switch(write.write().region.as_str(), write.write().on);
-            *self.0.writes.lock().unwrap() += 1;
-        }
-        match fault.failure("ec2:write") {
-            Some(failure) => Err(failure),
-            None => Ok(Receipt::default()),
-        }
+            *locked(&self.0.writes) += 1;
+            Ok(())
+        })?;
+        Ok(Receipt::default())
     }
 }
 
-pub type Instance = Engine<EnforceStorageEncryption<Shared>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<EnforceStorageEncryption<Shared>>;
 
 pub struct World {
     pub ec2: Arc<Ec2Double>,
@@ -83,7 +79,7 @@ impl World {
         Self {
             ec2: Arc::default(),
             ledger: Arc::default(),
-            clock: TokioClock::starting_at(Timestamp::from_timestamp(1_795_166_580, 0).unwrap()),
+            clock: TokioClock::starting_at(samples::now()),
         }
     }
 
@@ -95,15 +91,8 @@ impl World {
         let document =
             testkit::settings::document("enforce-storage-encryption", &[&json!({ "mode": "enforce" }), settings]);
         let settings = Settings::read(&document).unwrap();
-        Engine {
-            policy: settings.policy,
-            remediation: EnforceStorageEncryption::new(Shared(Arc::clone(&self.ec2)), settings.protected),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
-            actor: testkit::role("111122223333"),
-        }
+        let function = EnforceStorageEncryption::new(Shared(Arc::clone(&self.ec2)), settings.protected);
+        testkit::instance(settings.policy, function, &self.ledger, self.clock)
     }
 
     pub fn deadline(&self) -> Deadline {

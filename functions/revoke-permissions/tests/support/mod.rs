@@ -9,7 +9,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,12 +17,11 @@ use chrono::TimeDelta;
 use remediation::{
     Approved, Receipt,
     clock::{Clock, Deadline, Timestamp},
-    engine::{AlwaysOn, Engine, Summary},
+    engine::Summary,
     failure::{Class, Failure},
     ids::{BucketName, PrincipalName, UniqueId},
     ledger::MemoryLedger,
     policy::says_the_same,
-    report::Silent,
     settings::{Document, SettingsReader},
 };
 use revoke_permissions::{
@@ -30,9 +29,9 @@ use revoke_permissions::{
     RevokePermissions, Settings, Version, Write,
 };
 use serde_json::{Value, json};
-use testkit::{Fault, Faults, FaultyLedger, TokioClock, events};
+pub use testkit::ACCOUNT;
+use testkit::{Faults, TokioClock, events, locked};
 
-pub const ACCOUNT: &str = "111122223333";
 pub const ADMIN: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
 
 /// All that the double holds.
@@ -62,10 +61,6 @@ pub struct Double {
     pub in_progress: Mutex<u32>,
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap()
-}
-
 fn refused(operation: &str, code: &str) -> Failure {
     Failure::new(Class::Permanent, operation, code, "refused by the double")
 }
@@ -84,16 +79,21 @@ pub fn bearer(kind: Kind, name: &str) -> Bearer {
         Kind::Role => "AROA",
         Kind::Group => "AGPA",
     };
+    Bearer {
+        kind,
+        name: PrincipalName::parse(name).unwrap(),
+        id: unique_id(prefix, name),
+    }
+}
+
+/// The id of what has this name.
+fn unique_id(prefix: &str, name: &str) -> UniqueId {
     let letters: String = name
         .bytes()
         .filter(u8::is_ascii_alphanumeric)
         .map(|b| char::from(b.to_ascii_uppercase()))
         .collect();
-    Bearer {
-        kind,
-        name: PrincipalName::parse(name).unwrap(),
-        id: UniqueId::parse(&format!("{prefix}{letters:0<12}")).unwrap(),
-    }
+    UniqueId::parse(&format!("{prefix}{letters:0<12}")).unwrap()
 }
 
 impl Double {
@@ -165,14 +165,9 @@ impl Double {
 
     /// A customer-managed policy in its first version.
     pub fn policy(&self, name: &str, text: &str) -> PolicyArn {
-        let letters: String = name
-            .bytes()
-            .filter(u8::is_ascii_alphanumeric)
-            .map(|b| char::from(b.to_ascii_uppercase()))
-            .collect();
         let policy = Policy {
             arn: own(name),
-            id: UniqueId::parse(&format!("ANPA{letters:0<12}")).unwrap(),
+            id: unique_id("ANPA", name),
             updated: Some(self.clock.now() - TimeDelta::days(100)),
             versions: vec![version("v1", true, text)],
         };
@@ -431,21 +426,14 @@ impl Policies for Shared {
         let told = format!("{write:?}");
         locked(&self.0.writes).push(told.split([' ', '{']).next().unwrap_or_default().to_owned());
         self.0.arrive(Some(self.0.clock.now()));
-        match self.0.faults.next() {
-            Fault::None => self.0.store(write)?,
-            fault @ (Fault::After | Fault::Late) => {
-                self.0.store(write)?;
-                return Err(fault.failure("iam:write").unwrap());
-            }
-            fault => return Err(fault.failure("iam:write").unwrap()),
-        }
+        self.0.faults.around("iam:write", || self.0.store(write))?;
         Ok(Receipt {
             request_id: Some("request".to_owned()),
         })
     }
 }
 
-pub type Instance = Engine<RevokePermissions<Shared>, FaultyLedger<Arc<MemoryLedger>>, Silent, TokioClock>;
+pub type Instance = testkit::Instance<RevokePermissions<Shared>>;
 
 /// AWS and the ledger, before which any number of instances stand.
 #[derive(Debug)]
@@ -493,15 +481,9 @@ impl World {
     fn built(&self, document: &Document) -> Instance {
         let environment = Environment::read(SettingsReader::new([]), testkit::role(ACCOUNT)).unwrap();
         let settings = Settings::read(&environment, document, self.clock.now()).unwrap();
-        Engine {
-            policy: settings.policy.clone(),
-            remediation: RevokePermissions::new(Shared(Arc::clone(&self.aws)), settings),
-            ledger: FaultyLedger::new(Arc::clone(&self.ledger), Faults::default()),
-            reporter: Silent,
-            clock: self.clock,
-            switch: Arc::new(AlwaysOn),
-            actor: testkit::role(ACCOUNT),
-        }
+        let policy = settings.policy.clone();
+        let function = RevokePermissions::new(Shared(Arc::clone(&self.aws)), settings);
+        testkit::instance(policy, function, &self.ledger, self.clock)
     }
 
     pub fn deadline(&self) -> Deadline {
