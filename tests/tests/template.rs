@@ -100,6 +100,10 @@ const FUNCTIONS: [Function; 7] = [
             ("iam:DeleteUserPolicy", "gives them back"),
             ("iam:PutRolePolicy", "cuts a role's sessions"),
             ("iam:DeleteRolePolicy", "gives them back"),
+            (
+                "dynamodb:DeleteItem",
+                "a change by rule leaves the ledger when its key is compromised",
+            ),
         ],
         anywhere: &["FindUsers"],
         read: |reader| {

@@ -30,6 +30,8 @@ pub enum Then {
     Schedule,
     /// The same event comes again.
     Again,
+    /// This sample event comes, too.
+    Also(&'static str),
 }
 
 const fn of(name: &'static str, function: &'static str, sample: &'static str, then: Then) -> Scenario {
@@ -108,6 +110,12 @@ pub const SCENARIOS: &[Scenario] = &[
         Then::Nothing,
     ),
     of("enable it again", "disable-access-key", "securityhub-iam3", Then::Undo),
+    of(
+        "a key that is disabled is compromised",
+        "disable-access-key",
+        "securityhub-iam3",
+        Then::Also("guardduty-key-compromised"),
+    ),
     of(
         "disable an exposed key and its sessions",
         "disable-access-key",

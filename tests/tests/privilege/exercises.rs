@@ -43,6 +43,7 @@ pub fn run(laboratory: &Laboratory, function: &str) -> Vec<String> {
     };
     match function {
         "block-ip" => expiry(laboratory),
+        "disable-access-key" => compromised_after_a_rule(laboratory),
         "close-open-ingress" => {
             tagged_rule(stack);
             changed("a rule with tags", &sample(function, "securityhub-ec2-13"));
@@ -79,6 +80,23 @@ fn there_and_back(laboratory: &Laboratory, function: &str, name: &str, event: &V
         }
     }
     (answer, changes)
+}
+
+/// What holds a key by a rule leaves the ledger when the key turns out to be compromised.
+fn compromised_after_a_rule(laboratory: &Laboratory) {
+    let function = "disable-access-key";
+    let mut instance = laboratory.instance(function).unwrap();
+    for (name, by_rule) in [("securityhub-iam3", 1), ("guardduty-key-compromised", 0)] {
+        let answer = instance.invoke(&laboratory.stack.here(&sample(function, name)), DEADLINE);
+        assert!(matches!(answer, Answer::Response(_)), "{answer:?}");
+        let items = laboratory.ledger().unwrap().into_iter();
+        let targets = items.filter_map(|item| item["sk"]["S"].as_str().map(str::to_owned));
+        assert_eq!(
+            targets.filter(|target| target.ends_with("(rotation)")).count(),
+            by_rule,
+            "{name}"
+        );
+    }
 }
 
 /// A block whose time is up leaves the IP set with one sweep, and the ledger with the next.
