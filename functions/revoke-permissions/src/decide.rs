@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    account::{Account, Holder, Loss, size},
+    account::{Account, Holder, Loss, Policy, size},
     claim::CLOUD_SHELL,
     iam::{Write, makes_administrator},
     identity::{Demand, Kind, Place, Target},
@@ -47,6 +47,9 @@ pub struct Revocation {
     /// Of a managed policy: the version that made room, which IAM keeps no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub displaced: Option<Displaced>,
+    /// Of a managed policy: the version that we made, once it is to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<String>,
     /// Everybody whom the policy reaches.
     pub reaches: Vec<String>,
 }
@@ -523,6 +526,7 @@ impl Situation<'_> {
             after,
             version: version.map(|version| version.id.clone()),
             displaced,
+            ours: None,
             reaches: reached.iter().map(|holder| holder.bearer.to_string()).collect(),
         })
     }
@@ -682,10 +686,16 @@ impl Situation<'_> {
         Some(match &change.place {
             Place::Managed(arn) => {
                 let policy = found.account.policy(arn)?;
-                let before = policy.versions.iter().find(|version| {
-                    Some(&version.id) == change.version.as_ref() && Some(&version.document) == change.before.as_ref()
-                });
-                let ours = policy.default_version()?.id.clone();
+                let (default, ours) = (policy.default_version()?, change.ours.clone()?);
+                let before = if default.id == ours {
+                    policy.versions.iter().find(|version| {
+                        Some(&version.id) == change.version.as_ref()
+                            && Some(&version.document) == change.before.as_ref()
+                    })
+                } else {
+                    // Half-way, the text is back already.
+                    Some(default)
+                };
                 match before {
                     Some(version) => Write::VersionBack {
                         policy: arn.clone(),
@@ -722,10 +732,12 @@ impl Situation<'_> {
             return Decision::decline("gone", format!("{place} does not exist any more"));
         };
         let text = found.text.as_deref();
-        let is_before = match place {
-            Place::Attached(..) => found.attached && self.left_over(found, change).is_none(),
+        let left_over = self.left_over(found, change);
+        let is_back = match place {
+            Place::Attached(..) => found.attached,
             _ => says_the_same(text, change.before.as_deref()),
         };
+        let is_before = is_back && left_over.is_none();
         if let Phase::Held(_) = row.phase {
             return if is_before {
                 Decision::InPlace(Reason::undone_before())
@@ -742,8 +754,8 @@ impl Situation<'_> {
             _ => true,
         };
         // Half-way, what took the policy's place is still there.
-        let is_ours = if found.attached {
-            self.left_over(found, change) == change.after.as_deref()
+        let is_ours = if is_back {
+            says_the_same(left_over, change.after.as_deref())
         } else {
             says_the_same(text, change.after.as_deref())
         };
@@ -753,7 +765,16 @@ impl Situation<'_> {
             let text = format!("{place} says something else today than when it was detached");
             Decision::decline("changed-since", text)
         } else if is_ours {
-            Decision::Act(Step::Revert(change.clone()), reason)
+            // Once it is in force no more, only its number tells which version is ours.
+            let ours = match place {
+                Place::Managed(arn) if !is_back => {
+                    let in_force = found.account.policy(arn).and_then(Policy::default_version);
+                    in_force.map(|version| version.id.clone())
+                }
+                _ => change.ours.clone(),
+            };
+            let change = Revocation { ours, ..change.clone() };
+            Decision::Act(Step::Revert(change), reason)
         } else {
             let what = match &change.after {
                 Some(ours) => difference(ours, text),
@@ -763,14 +784,21 @@ impl Situation<'_> {
         }
     }
 
-    /// What took an attached policy's place, if it is still there.
+    /// What took the place of an attached policy, or of a version, if it is still there beside what is back.
     fn left_over<'b>(&self, found: &'b Found, change: &Revocation) -> Option<&'b str> {
-        let Place::Attached(bearer, arn) = self.place else {
-            return None;
-        };
         change.after.as_ref()?;
-        let inline = &found.account.holder(bearer)?.inline;
-        inline.get(&replacement(arn.name())).map(String::as_str)
+        match self.place {
+            Place::Attached(bearer, arn) => {
+                let inline = &found.account.holder(bearer)?.inline;
+                inline.get(&replacement(arn.name())).map(String::as_str)
+            }
+            Place::Managed(arn) => {
+                let mut others = found.account.policy(arn)?.versions.iter().filter(|one| !one.is_default);
+                let ours = others.find(|one| Some(&one.id) == change.ours.as_ref())?;
+                Some(ours.document.as_str())
+            }
+            _ => None,
+        }
     }
 
     fn row(&self, target: &Target) -> Option<&Standing<Revocation>> {

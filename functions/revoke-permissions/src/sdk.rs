@@ -163,17 +163,22 @@ impl Aws {
 
     async fn version_back(&self, arn: &PolicyArn, to: &str, ours: &str) -> Result<Option<String>, Failure> {
         const OPERATION: &str = "iam:SetDefaultPolicyVersion";
-        if self.in_force(arn).await?.is_none_or(|(id, _)| id != ours) {
-            return Err(changed_meanwhile(OPERATION));
-        }
-        let call = self
-            .iam
-            .set_default_policy_version()
-            .policy_arn(arn.as_str())
-            .version_id(to);
-        let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
+        let request = match self.in_force(arn).await? {
+            Some((id, _)) if id == ours => {
+                let call = self
+                    .iam
+                    .set_default_policy_version()
+                    .policy_arn(arn.as_str())
+                    .version_id(to);
+                let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
+                answer.request_id().map(str::to_owned)
+            }
+            // Half-way, only ours is left to go.
+            Some((id, _)) if id == to => None,
+            _ => return Err(changed_meanwhile(OPERATION)),
+        };
         self.delete_version(arn, ours).await?;
-        Ok(answer.request_id().map(str::to_owned))
+        Ok(request)
     }
 
     /// The text at a place as IAM has it right now.

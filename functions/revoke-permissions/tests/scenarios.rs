@@ -687,6 +687,33 @@ async fn an_undo_that_stopped_half_way_takes_the_replacement_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s27_an_undo_that_stopped_half_way_takes_our_version_away() {
+    for fault in [Fault::Before, Fault::After, Fault::Late, Fault::Denied] {
+        for lag in [0, 3] {
+            let world = World::new();
+            let legacy = world.aws.policy("legacy", MIXED);
+            // It says the same as ours will, and is somebody else's.
+            let foreign = version("v2", false, REST);
+            world
+                .aws
+                .change(|directory| directory.account.policies[0].versions.push(foreign.clone()));
+            let before = world.aws.versions(&legacy);
+            world.aws.lag(Duration::from_secs(lag));
+            deliver(&world.instance(), &world, &about("IAM.1", "a", &legacy)).await;
+            assert_eq!(world.aws.versions(&legacy).len(), 3);
+            world.aws.faults.plan([Fault::None, fault]);
+            let outcomes = undo(&world, "legacy").await;
+            if fault == Fault::Denied {
+                assert!(outcomes[0].contains("Failed"), "{outcomes:?}");
+                assert_eq!(world.aws.text(&legacy), MIXED);
+                undo(&world, "legacy").await;
+            }
+            assert_eq!(world.aws.versions(&legacy), before, "{fault:?} {lag}: {outcomes:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s87_two_rules_about_one_policy_are_one_change_and_later_ones_are_undone_first() {
     let world = World::new();
     let text = policy(&json!([

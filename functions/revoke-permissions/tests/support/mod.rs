@@ -334,8 +334,20 @@ impl Directory {
                 self.new_version(policy, change.after().unwrap(), now)
             }
             Write::VersionBack { policy, to, ours } => {
-                for version in &mut self.policy_mut(policy)?.versions {
-                    version.is_default = version.id == *to;
+                let default = self.policy_mut(policy)?.default_version().unwrap().id.clone();
+                if default == *ours {
+                    for version in &mut self.policy_mut(policy)?.versions {
+                        version.is_default = version.id == *to;
+                    }
+                    return Ok(());
+                }
+                if default != *to {
+                    return Err(Failure::new(
+                        Class::Conflict,
+                        "iam:write",
+                        "ChangedMeanwhile",
+                        "changed",
+                    ));
                 }
                 self.delete_version(policy, ours)
             }
@@ -426,7 +438,15 @@ impl Policies for Shared {
         let told = format!("{write:?}");
         locked(&self.0.writes).push(told.split([' ', '{']).next().unwrap_or_default().to_owned());
         self.0.arrive(Some(self.0.clock.now()));
-        self.0.faults.around("iam:write", || self.0.store(write))?;
+        // Going back is two calls: the first makes the earlier version the default, the next one deletes ours.
+        let calls = if matches!(write, Write::VersionBack { .. }) {
+            2
+        } else {
+            1
+        };
+        for _ in 0..calls {
+            self.0.faults.around("iam:write", || self.0.store(write))?;
+        }
         Ok(Receipt {
             request_id: Some("request".to_owned()),
         })
