@@ -403,7 +403,7 @@ impl DynamoLedger {
     fn delete(&self, scope: ScopeKey<'_>, target: &str, revision: Revision) -> Result<TransactWriteItem, Failure> {
         let delete = Delete::builder()
             .table_name(&self.table)
-            .set_key(Some(key(&standing_pk(scope), target)))
+            .set_key(Some(standing_key(scope, target)))
             .condition_expression("rev = :rev")
             .expression_attribute_values(":rev", number(revision.0))
             .build()
@@ -549,8 +549,27 @@ fn chain_pk(remediation: &str) -> String {
     format!("chain#{remediation}")
 }
 
+/// DynamoDB takes partition keys of up to 2048 bytes, and sort keys of up to 1024.
+const LONGEST_PK: usize = 2048;
+const LONGEST_SK: usize = 1024;
+
 fn standing_pk(scope: ScopeKey<'_>) -> String {
-    format!("standing#{}#{}#{}", scope.account, scope.remediation, scope.scope)
+    let pk = format!("standing#{}#{}#{}", scope.account, scope.remediation, scope.scope);
+    within(LONGEST_PK, pk)
+}
+
+fn standing_key(scope: ScopeKey<'_>, target: &str) -> Item {
+    key(&standing_pk(scope), &within(LONGEST_SK, target.to_owned()))
+}
+
+/// What is longer than a key may be is told apart by its digest; the body has the whole.
+fn within(longest: usize, text: String) -> String {
+    if text.len() <= longest {
+        return text;
+    }
+    let digest = format!("#{}", Digest::of(&text));
+    let end = text.floor_char_boundary(longest.saturating_sub(digest.len()));
+    text.get(..end).unwrap_or_default().to_owned() + &digest
 }
 
 fn key(pk: &str, sk: &str) -> Item {
@@ -622,7 +641,7 @@ fn record_item(record: &Record) -> Result<Item, Failure> {
 }
 
 fn standing_item<C: Serialize>(scope: ScopeKey<'_>, held: &Standing<C>) -> Result<Item, Failure> {
-    let mut item = key(&standing_pk(scope), &held.target);
+    let mut item = standing_key(scope, &held.target);
     item.insert("body".to_owned(), to_body(held)?);
     Ok(item)
 }
@@ -657,4 +676,43 @@ fn cancelled(operation: &str, reasons: &[CancellationReason]) -> Failure {
 
 fn unbuildable(operation: &str, error: &dyn std::error::Error) -> Failure {
     Failure::new(Class::Permanent, operation, "InvalidRequest", error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(scope: &str, target: &str) -> (String, String) {
+        let scope = ScopeKey {
+            account: "111122223333",
+            remediation: "close-open-ingress",
+            scope,
+        };
+        let item = standing_key(scope, target);
+        let of = |name: &str| item[name].as_s().unwrap().clone();
+        (of("pk"), of("sk"))
+    }
+
+    #[test]
+    fn what_is_longer_than_a_key_has_a_key_of_its_own() {
+        // EC2 takes sixty rules in one call, and more where the quota was raised.
+        let rules = |last: &str| {
+            let ids: Vec<_> = (0..60).map(|number| format!("sgr-{number:017x}")).collect();
+            format!("security-group/sg-1 (watched ports in {} {last})", ids.join(" "))
+        };
+        let (_, one) = keys("sg-1", &rules("sgr-a"));
+        let (_, other) = keys("sg-1", &rules("sgr-b"));
+        assert_eq!((one.len(), other.len()), (1024, 1024));
+        assert_ne!(one, other);
+
+        let (one, other) = ("ü".repeat(2000) + "a", "ü".repeat(2000) + "b");
+        let of = |text: &str| keys(text, text);
+        assert_ne!(of(&one).0, of(&other).0);
+        assert_ne!(of(&one).1, of(&other).1);
+        assert!(of(&one).0.len() <= 2048 && of(&one).1.len() <= 1024);
+
+        let fits = "x".repeat(1024);
+        let pk = "standing#111122223333#close-open-ingress#sg-1".to_owned();
+        assert_eq!(keys("sg-1", &fits), (pk, fits));
+    }
 }
