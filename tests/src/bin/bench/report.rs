@@ -170,12 +170,7 @@ fn machine() -> String {
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())
         .unwrap_or_default();
-    let kernel = read("/proc/sys/kernel/osrelease");
-    format!(
-        "{cores} cores of {model}, {} GB, Linux {}",
-        memory / 1_048_576,
-        kernel.trim()
-    )
+    format!("{cores} cores of {model}, {} GB, Linux", memory / 1_048_576)
 }
 
 /// Puts what was measured between the marks of `docs/PERFORMANCE.md`, and draws it.
