@@ -7,7 +7,7 @@ use remediation::{
     outcome::Reason,
 };
 
-use crate::identity::{Principal, Role, Rule, Target, User};
+use crate::identity::{Principal, Role, Rule, Target, User, root_path};
 
 /// The targets of a finding.
 #[must_use]
@@ -204,7 +204,10 @@ fn contain(kind: &str, suspicion: Suspicion, used: &Credential) -> Vec<Target> {
         ("AssumedRole" | "Role", Some(name)) if name.as_str().starts_with("AWSReservedSSO_") => {
             return sso(kind, &name);
         }
-        ("AssumedRole" | "Role", Some(name)) => vec![Target::Sessions(Principal::Role(Role { name, id }))],
+        ("AssumedRole" | "Role", Some(name)) => {
+            let path = root_path();
+            vec![Target::Sessions(Principal::Role(Role { name, id, path }))]
+        }
         _ => {
             return beyond(
                 "unknown-principal",

@@ -22,8 +22,8 @@ pub trait Iam: Send + Sync {
     /// Whose key this is.
     fn owner(&self, key: &KeyId) -> impl Future<Output = Result<Owner, Failure>> + Send;
 
-    /// The role of this name, with its path; `None` when there is none.
-    fn role(&self, name: &PrincipalName) -> impl Future<Output = Result<Option<(Role, String)>, Failure>> + Send;
+    /// The role of this name; `None` when there is none.
+    fn role(&self, name: &PrincipalName) -> impl Future<Output = Result<Option<Role>, Failure>> + Send;
 
     /// The user's keys, without their use; `None` when the user is gone.
     fn keys(&self, user: &PrincipalName) -> impl Future<Output = Result<Option<Vec<Key>>, Failure>> + Send;
@@ -52,6 +52,8 @@ pub struct Account {
     pub name: PrincipalName,
     /// Its unique id.
     pub id: UniqueId,
+    /// Its path, from slash to slash.
+    pub path: String,
     /// When it last signed in with its password, if it did.
     pub password_last_used: Option<Timestamp>,
 }
@@ -61,6 +63,7 @@ impl From<Account> for User {
         Self::Known {
             name: account.name,
             id: account.id,
+            path: account.path,
         }
     }
 }

@@ -14,6 +14,9 @@ pub enum User {
         name: PrincipalName,
         /// Its unique id.
         id: UniqueId,
+        /// Its path, from slash to slash.
+        #[serde(default = "root_path", skip_serializing_if = "is_root_path")]
+        path: String,
     },
     /// By a name, and maybe an id that the name must still have.
     Named(PrincipalName, Option<UniqueId>),
@@ -21,6 +24,15 @@ pub enum User {
     Id(UniqueId),
     /// As the owner of a key.
     OwnerOf(KeyId),
+}
+
+/// The path of those that were given none.
+pub(crate) fn root_path() -> String {
+    "/".to_owned()
+}
+
+fn is_root_path(path: &str) -> bool {
+    path == "/"
 }
 
 impl User {
@@ -52,6 +64,9 @@ pub struct Role {
     pub name: PrincipalName,
     /// Its unique id; always there once IAM was asked.
     pub id: Option<UniqueId>,
+    /// Its path, from slash to slash, as IAM has it.
+    #[serde(default = "root_path", skip_serializing_if = "is_root_path")]
+    pub path: String,
 }
 
 /// Whose sessions.
@@ -210,5 +225,22 @@ impl Target {
             Self::Sessions(Principal::Role(role)) => Some(format!("role/{}", role.name)),
             Self::Beyond { .. } => None,
         }
+    }
+
+    /// What exemptions may call it: the user or role with its path, and without.
+    pub(crate) fn resources(&self) -> Vec<String> {
+        let with_path = match self {
+            Self::Credentials(user, _)
+            | Self::Key(user, ..)
+            | Self::Password(user, _)
+            | Self::CompromisedKey(user, _)
+            | Self::Sessions(Principal::User(user)) => match user {
+                User::Known { name, path, .. } => Some(format!("user{path}{name}")),
+                _ => None,
+            },
+            Self::Sessions(Principal::Role(Role { name, path, .. })) => Some(format!("role{path}{name}")),
+            Self::Beyond { .. } => None,
+        };
+        with_path.into_iter().chain(self.principal()).collect()
     }
 }

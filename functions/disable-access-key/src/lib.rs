@@ -115,7 +115,7 @@ impl<I: Iam> Remediation for DisableAccessKey<I> {
     }
 
     fn resources(&self, target: &Target) -> Vec<String> {
-        target.principal().into_iter().collect()
+        target.resources()
     }
 
     fn is_same_plan(&self, shown: &Change, now: &Change) -> bool {

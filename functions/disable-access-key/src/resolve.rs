@@ -47,7 +47,7 @@ enum Found {
 async fn find<I: Iam>(iam: &I, user: User) -> Result<Found, Failure> {
     Ok(match user {
         // A plan may have waited for approval while its user was deleted and another took the name.
-        User::Known { name, id } => of_name(iam.user(&name).await?, &name, Some(&id)),
+        User::Known { name, id, .. } => of_name(iam.user(&name).await?, &name, Some(&id)),
         User::Named(name, id) => of_name(iam.user(&name).await?, &name, id.as_ref()),
         User::Id(id) => match iam.user_with_id(&id).await? {
             Some(account) => Found::User(account.into()),
@@ -108,7 +108,7 @@ async fn credentials<I: Iam>(iam: &I, user: User, rule: Rule) -> Result<Resoluti
 }
 
 async fn sessions_of<I: Iam>(iam: &I, role: &Role) -> Result<Resolution<Target>, Failure> {
-    let Some((found, path)) = iam.role(&role.name).await? else {
+    let Some(found) = iam.role(&role.name).await? else {
         let text = format!("there is no role {} any more", role.name);
         return Ok(Resolution::Declined(Reason::new("no-such-role", text)));
     };
@@ -117,7 +117,7 @@ async fn sessions_of<I: Iam>(iam: &I, role: &Role) -> Result<Resolution<Target>,
     {
         return Ok(Resolution::Declined(reused("role", &role.name, stated, now)));
     }
-    if path.starts_with("/aws-service-role/") {
+    if found.path.starts_with("/aws-service-role/") {
         return Ok(Resolution::Targets(vec![Target::Beyond {
             subject: format!("role/{}", role.name),
             code: "service-linked-role".to_owned(),
@@ -125,7 +125,7 @@ async fn sessions_of<I: Iam>(iam: &I, role: &Role) -> Result<Resolution<Target>,
                 .to_owned(),
         }]));
     }
-    if path.starts_with("/aws-reserved/sso.amazonaws.com/") {
+    if found.path.starts_with("/aws-reserved/sso.amazonaws.com/") {
         return Ok(Resolution::Targets(sso("compromised", &role.name)));
     }
     Ok(Resolution::Targets(vec![Target::Sessions(Principal::Role(found))]))

@@ -97,6 +97,7 @@ fn account(operation: &str, user: &aws_sdk_iam::types::User) -> Result<Account, 
     Ok(Account {
         name: PrincipalName::parse(user.user_name()).ok_or_else(unreadable)?,
         id: UniqueId::parse(user.user_id()).ok_or_else(unreadable)?,
+        path: user.path().to_owned(),
         password_last_used: user.password_last_used().and_then(time),
     })
 }
@@ -148,7 +149,7 @@ impl Iam for AwsIam {
         }
     }
 
-    async fn role(&self, name: &PrincipalName) -> Result<Option<(Role, String)>, Failure> {
+    async fn role(&self, name: &PrincipalName) -> Result<Option<Role>, Failure> {
         const OPERATION: &str = "iam:GetRole";
         let answer = found(OPERATION, NONE, self.0.get_role().role_name(name.as_str()).send().await)?;
         let Some(role) = answer.and_then(|answer| answer.role) else {
@@ -157,11 +158,11 @@ impl Iam for AwsIam {
         let id = UniqueId::parse(role.role_id());
         let id = id.ok_or_else(|| unexpected(OPERATION, format!("a role with the id {:?}", role.role_id())))?;
         let spelt = PrincipalName::parse(role.role_name());
-        let found = Role {
+        Ok(Some(Role {
             name: spelt.unwrap_or_else(|| name.clone()),
             id: Some(id),
-        };
-        Ok(Some((found, role.path)))
+            path: role.path,
+        }))
     }
 
     async fn keys(&self, user: &PrincipalName) -> Result<Option<Vec<Key>>, Failure> {

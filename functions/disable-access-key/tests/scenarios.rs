@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use disable_access_key::POLICY;
-use remediation::{clock::Clock, engine::Engine, ids::RecordId, ledger::Status, outcome::Outcome};
+use remediation::{clock::Clock, engine::Engine, ids::RecordId, ledger::Status, outcome::Outcome, settings::Document};
 use serde_json::json;
 use support::{Used, World, config, control, deliver, health, told};
 use testkit::Fault;
@@ -895,4 +895,31 @@ async fn protection_does_not_depend_on_the_case_of_a_name() {
     let protecting = world.instance_with(&json!({ "protectedPrincipals": ["user/break-glass"] }));
     let (outcomes, _) = deliver(&protecting, &world, &config("access-keys-rotated", ALICE)).await;
     assert!(outcomes[0].ends_with("Declined protected-principal"), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s26_an_exemption_names_users_and_roles_with_their_path_or_without() {
+    for (user, role) in [
+        ("user/team/ali*", "role/team/deploy-*"),
+        ("user/alice", "role/deploy-shop"),
+        ("*/alice", "*deploy*"),
+    ] {
+        let world = World::new();
+        world.iam.user("alice", ALICE, vec![world.key(OLD, 400, None)]);
+        world.iam.change("alice", |alice| alice.path = "/team/");
+        world.iam.role("deploy-shop", "AROADEPLOY0000000001", "/team/");
+        let exemption = |resource: &str| json!({ "resource": resource, "owner": "ann", "reason": "moving", "expires": "2026-12-31" });
+        let document = json!({ "exemptions": [exemption(user), exemption(role)] }).to_string();
+        let mut instance = world.instance();
+        instance.policy.exemptions = Document::parse(&document).unwrap().exemptions;
+        for event in [
+            control("IAM.3", "a", ARN),
+            config("access-keys-rotated", ALICE),
+            Used::role(&world, "deploy-shop", "AROADEPLOY0000000001").event(),
+        ] {
+            let (outcomes, _) = deliver(&instance, &world, &event).await;
+            assert!(outcomes[0].ends_with("Declined exempt"), "{user} {role}: {outcomes:?}");
+        }
+        assert_eq!(world.iam.writes(), 0);
+    }
 }

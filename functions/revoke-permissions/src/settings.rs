@@ -156,6 +156,9 @@ pub struct Settings {
 pub struct Limits {
     /// Users, roles, groups, policies and buckets that are left as they are.
     pub exempt: Vec<Protected>,
+    /// Of the operator's exemptions, those that hold now: whatever they are of, users, roles and groups that they fit are left as they
+    /// are.
+    pub exemptions: Vec<Protected>,
     /// Users and roles with one of these tags are left as they are: a key, and maybe its value.
     pub exempt_tags: Vec<(String, Option<String>)>,
     /// Accounts that are no outsiders.
@@ -166,19 +169,6 @@ pub struct Limits {
     pub unused: TimeDelta,
     /// What full access to a service is trimmed to.
     pub full_access: FullAccess,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            exempt: Vec::new(),
-            exempt_tags: Vec::new(),
-            trusted: Vec::new(),
-            reach: 10,
-            unused: TimeDelta::days(90),
-            full_access: FullAccess::default(),
-        }
-    }
 }
 
 /// Who or what is exempt: `user/NAME`, `role/PATH/NAME`, `group/NAME`, `policy/PATH/NAME`, `bucket/NAME`, with `*` for any
@@ -220,7 +210,9 @@ impl Protected {
 impl Limits {
     /// Why this user, role or group is left as it is.
     pub(crate) fn exempts(&self, holder: &Holder) -> Option<String> {
-        if self.exempts_name(&holder.with_path()) || self.exempts_name(&holder.bearer.to_string()) {
+        let names = [holder.with_path(), holder.bearer.to_string()];
+        let mut exempt = self.exempt.iter().chain(&self.exemptions);
+        if exempt.any(|exempt| names.iter().any(|name| exempt.covers(name))) {
             return Some(format!("{} is exempt by its name", holder.bearer));
         }
         let is_tagged = |(key, value): &&(String, Option<String>)| {
@@ -249,32 +241,24 @@ impl Settings {
     }
 
     /// Reads the operator's document. An exemption of a user, role or group that holds now protects also from a change that would
-    /// reach it through another resource, whatever its control is.
+    /// reach it through another resource, whatever its control is; one of everything is about its control alone.
     ///
     /// # Errors
     /// All settings of this function that are wrong, each by its path.
     pub fn read(environment: &Environment, document: &Document, now: Timestamp) -> Result<Self, InvalidSettings> {
         let (policy, own) = Policy::read::<Own>(document, "revoke-permissions")?;
-        let is_bearer = |resource: &str| {
-            ["user/", "role/", "group/"]
-                .iter()
-                .any(|kind| resource.starts_with(kind))
+        let holds = |exemption: &&Exemption| {
+            let is_everything = exemption.resource.chars().all(|c| c == '*');
+            !is_everything && exemption.holds(environment.role.account(), now)
         };
-        let holds = |exemption: &&Exemption| exemption.holds(environment.role.account(), now);
-        let exempted = policy.exemptions.iter().filter(holds);
-        let exempted = exempted
-            .filter(|exemption| is_bearer(&exemption.resource))
-            .filter_map(|exemption| Protected::parse(&exemption.resource).ok());
-        let exempt = environment
-            .own_roles
-            .iter()
-            .cloned()
-            .chain(own.protected)
-            .chain(exempted);
+        let exemptions = policy.exemptions.iter().filter(holds);
+        let exemptions = exemptions.map(|exemption| Protected(exemption.resource.to_ascii_lowercase()));
+        let exempt = environment.own_roles.iter().cloned().chain(own.protected);
         Ok(Self {
             role: environment.role.clone(),
             limits: Limits {
                 exempt: exempt.collect(),
+                exemptions: exemptions.collect(),
                 exempt_tags: own.protected_tags.into_iter().map(|Tag(tag)| tag).collect(),
                 trusted: own
                     .trusted_accounts

@@ -1523,9 +1523,13 @@ async fn s26_an_exemption_holds_until_its_day_and_for_what_reaches_its_resource(
         ("policy/legacy", "IAM.*", "2026-09-21", "Declined exempt"),
         ("policy/leg*", "*", "2026-12-31", "Declined exempt"),
         ("role/batch", "S3.1", "2026-12-31", "Escalated reaches-exempt"),
+        ("Role/Batch", "*", "2026-12-31", "Escalated reaches-exempt"),
+        ("*bat*", "*", "2026-12-31", "Escalated reaches-exempt"),
         // Of another rule, and over.
         ("policy/legacy", "KMS.1", "2026-12-31", "Remediated revoked"),
         ("policy/legacy", "IAM.1", "2026-09-20", "Remediated revoked"),
+        ("*bat*", "*", "2026-09-20", "Remediated revoked"),
+        ("*", "KMS.1", "2026-12-31", "Remediated revoked"),
     ] {
         let world = World::new();
         let legacy = world.aws.policy("legacy", MIXED);

@@ -28,6 +28,7 @@ use testkit::{ACCOUNT, Fault, Faults, TokioClock, events, locked};
 #[derive(Debug, Clone)]
 pub struct Bearer {
     pub id: &'static str,
+    pub path: &'static str,
     pub keys: Vec<Key>,
     pub password: Option<(Timestamp, Option<Timestamp>)>,
     pub policies: BTreeMap<String, String>,
@@ -69,6 +70,7 @@ impl IamDouble {
     pub fn user(&self, name: &str, id: &'static str, keys: Vec<Key>) {
         let bearer = Bearer {
             id,
+            path: "/",
             keys,
             password: None,
             policies: BTreeMap::new(),
@@ -245,6 +247,7 @@ fn account(name: &str, bearer: &Bearer) -> Account {
     Account {
         name: PrincipalName::parse(name).unwrap(),
         id: UniqueId::parse(bearer.id).unwrap(),
+        path: bearer.path.to_owned(),
         password_last_used: bearer.password.and_then(|(_, used)| used),
     }
 }
@@ -281,15 +284,13 @@ impl Iam for SharedIam {
         }))
     }
 
-    async fn role(&self, name: &PrincipalName) -> Result<Option<(Role, String)>, Failure> {
+    async fn role(&self, name: &PrincipalName) -> Result<Option<Role>, Failure> {
         self.0.call("iam:GetRole")?;
         let directory = locked(&self.0.now);
-        Ok(directory.roles.get(name.as_str()).map(|(id, path, _)| {
-            let role = Role {
-                name: name.clone(),
-                id: UniqueId::parse(id),
-            };
-            (role, (*path).to_owned())
+        Ok(directory.roles.get(name.as_str()).map(|(id, path, _)| Role {
+            name: name.clone(),
+            id: UniqueId::parse(id),
+            path: (*path).to_owned(),
         }))
     }
 
