@@ -42,6 +42,13 @@ macro_rules! call {
     }};
 }
 
+macro_rules! delete {
+    ($operation:literal, $call:expr) => {{
+        let answer = found($operation, NONE, $call.send().await)?;
+        Ok(answer.and_then(|answer| answer.request_id().map(str::to_owned)))
+    }};
+}
+
 macro_rules! get {
     ($operation:literal, $call:expr) => {{
         let answer = found($operation, NONE, $call.send().await)?;
@@ -100,23 +107,23 @@ impl InlinePolicies {
         }
     }
 
-    /// Removes the policy, and returns the request's id.
+    /// Removes the policy, and returns the request's id; `None` when it was gone already, as after a call whose answer was lost.
     ///
     /// # Errors
-    /// When IAM refuses, or there is no such policy.
+    /// When IAM refuses.
     pub async fn delete(&self, bearer: Bearer<'_>, name: &str) -> Result<Option<String>, Failure> {
         match bearer {
             Bearer::User(user) => {
                 let call = self.0.delete_user_policy().user_name(user);
-                call!("iam:DeleteUserPolicy", call.policy_name(name))
+                delete!("iam:DeleteUserPolicy", call.policy_name(name))
             }
             Bearer::Role(role) => {
                 let call = self.0.delete_role_policy().role_name(role);
-                call!("iam:DeleteRolePolicy", call.policy_name(name))
+                delete!("iam:DeleteRolePolicy", call.policy_name(name))
             }
             Bearer::Group(group) => {
                 let call = self.0.delete_group_policy().group_name(group);
-                call!("iam:DeleteGroupPolicy", call.policy_name(name))
+                delete!("iam:DeleteGroupPolicy", call.policy_name(name))
             }
         }
     }
