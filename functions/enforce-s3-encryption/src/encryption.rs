@@ -344,10 +344,11 @@ impl Situation<'_> {
                 )
             };
         }
-        if state.current.as_ref() == Some(&changed.after) {
-            Decision::Act(Step::Revert(Change::Encryption(changed.clone())), reason)
-        } else if is_before {
+        // Before all else: SSE-S3 that was set where there was nothing looks as after its deletion.
+        if is_before {
             Decision::InPlace(reason)
+        } else if state.current.as_ref() == Some(&changed.after) {
+            Decision::Act(Step::Revert(Change::Encryption(changed.clone())), reason)
         } else {
             let is = state.current.as_ref().map_or("none".to_owned(), ToString::to_string);
             let text = format!(

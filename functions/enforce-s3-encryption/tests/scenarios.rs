@@ -131,11 +131,10 @@ async fn s65_a_bucket_without_any_encryption_gets_what_the_settings_choose() {
             ["Remediated encrypted"]
         );
         assert_eq!(world.s3.get("orders").encryption, Some(expected));
-        instance
-            .undo(&record(&world), "an operator", world.deadline())
-            .await
-            .unwrap();
-        assert_eq!(world.s3.get("orders").encryption, None, "as it was");
+        let id = record(&world);
+        let undone = instance.undo(&id, "an operator", world.deadline()).await.unwrap();
+        assert_eq!(told(&undone), ["Undone restored"], "{setting}");
+        assert_eq!(world.s3.get("orders").encryption, Some(sse_s3()), "what S3 shows then");
     }
     let world = World::with("orders", Bucket::default());
     assert_eq!(
@@ -644,7 +643,7 @@ async fn a_log_target_without_encryption_gets_sse_s3_only_where_that_answers_the
         told(&instance.undo(record, "an operator", world.deadline()).await.unwrap()),
         ["Undone restored"]
     );
-    assert_eq!(world.s3.get("logs"), bare);
+    assert_eq!(world.s3.get("logs").encryption, Some(sse_s3()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -653,21 +652,22 @@ async fn s71_an_undo_holds_against_every_rule_about_the_same_part() {
         encryption: None,
         ..Bucket::default()
     };
-    let world = World::with("orders", bare.clone());
+    let world = World::with("orders", bare);
     let instance = world.instance();
     deliver(&instance, &world, &control("S3.17", "a", "orders")).await;
     instance
         .undo(&record(&world), "an operator", world.deadline())
         .await
         .unwrap();
-    assert_eq!(world.s3.get("orders"), bare);
-    for event in [
-        control("S3.4", "b", "orders"),
-        control("S3.17", "c", "orders"),
-        created("orders"),
-    ] {
+    assert_eq!(world.s3.get("orders").encryption, Some(sse_s3()));
+    for event in [control("S3.17", "b", "orders"), created("orders")] {
         assert_eq!(deliver(&instance, &world, &event).await.0, ["Declined undone"]);
     }
+    assert_eq!(
+        deliver(&instance, &world, &control("S3.4", "c", "orders")).await.0,
+        ["AlreadyInPlace encrypted"],
+        "by S3 itself"
+    );
     assert_eq!(
         deliver(&instance, &world, &control("S3.5", "d", "orders")).await.0,
         ["Remediated tls-only"],

@@ -207,7 +207,8 @@ impl Buckets for SharedS3 {
                     if stored.encryption != *found {
                         return Err(changed());
                     }
-                    stored.encryption = wanted.clone();
+                    // Where a default encryption was deleted, S3 shows its own.
+                    stored.encryption = wanted.clone().or_else(|| Some(sse_s3()));
                 }
                 Write::Policy { found, wanted, .. } => {
                     // S3 may answer with another text than it was given.
