@@ -1,6 +1,10 @@
 //! IAM, IAM Access Analyzer and S3, through their SDKs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Instant,
+};
 
 use aws_sdk_accessanalyzer::types::Status;
 use aws_sdk_iam::{
@@ -40,8 +44,9 @@ pub struct Aws {
     account: Arc<Mutex<Option<Reading>>>,
 }
 
-/// An account, and since when it was read.
-type Reading = (Instant, Arc<Account>);
+/// Since when an account was read, and what came of it for as long as anybody looks at it: it may be large, and nobody who asks later
+/// is served with it.
+type Reading = (Instant, Weak<Account>);
 
 /// The code by which IAM says that there is no such thing.
 const NONE: &str = "NoSuchEntity";
