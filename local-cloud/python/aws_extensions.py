@@ -16,8 +16,6 @@ Control, on the same port and unsigned:
     GET  /securecart-extension/health
     GET  /securecart-extension/calls          {"calls": [{service, operation, time, account, region, access_key, status, error}]}
     POST /securecart-extension/calls/reset
-    GET  /securecart-extension/waf            {"update_interval_seconds": 1.0}
-    POST /securecart-extension/waf            the same; 0 switches the limit off
     GET  /securecart-extension/state          {"state": [...]}: every IP set, and every finding of Security Hub
     POST /securecart-extension/state/save     remembers it
     POST /securecart-extension/state/restore  makes it what it was when it was saved, as if no call had been made for long
@@ -168,13 +166,14 @@ _model_lock_tokens(FakeWebACL)
 class UpdateLimit:
     """AWS WAF allows one call of an updating operation a second in an account and Region, and the quota cannot be raised."""
 
+    INTERVAL = 1.0
+
     def __init__(self) -> None:
-        self.interval = 1.0
         self._last: dict[tuple[str, str], float] = {}
 
     def spend(self, account: str, region: str) -> None:
         now = time.monotonic()
-        if now - self._last.get((account, region), float("-inf")) < self.interval:
+        if now - self._last.get((account, region), float("-inf")) < self.INTERVAL:
             raise Refused("ThrottlingException", "Rate exceeded")
         self._last[account, region] = now
 
@@ -577,11 +576,6 @@ class Extension:
             case "POST", "/calls/reset":
                 self._calls.clear()
                 answer = {}
-            case "POST", "/waf":
-                UPDATE_LIMIT.interval = float(request.get_json(force=True)["update_interval_seconds"])
-                answer = {"update_interval_seconds": UPDATE_LIMIT.interval}
-            case "GET", "/waf":
-                answer = {"update_interval_seconds": UPDATE_LIMIT.interval}
             case "GET", "/state":
                 answer = {"state": self._saved.told()}
             case "POST", "/state/save":

@@ -326,10 +326,6 @@ def _table(client: Client, name: str, properties: Json) -> Json:
                                          "KMSMasterKeyId": told.get("KMSMasterKeyArn")}}  # fmt: skip
 
 
-def _complete_table(client: Client, name: str, properties: Json) -> None:
-    complete_table(client, name, properties)
-
-
 # ---------------------------------------------------------------- Cognito
 
 
@@ -536,7 +532,7 @@ READ_ATTRIBUTES: dict[str, dict[str, str]] = {"AWS::EC2::VPC": {"CidrBlock": "Ci
 COMPLETERS: dict[str, Completer] = {
     "AWS::ApiGateway::Stage": _complete_stage,
     "AWS::Cognito::UserPool": _complete_user_pool,
-    "AWS::DynamoDB::Table": _complete_table,
+    "AWS::DynamoDB::Table": complete_table,
     "AWS::ElasticLoadBalancingV2::LoadBalancer": _complete_load_balancer,
     "AWS::ElasticLoadBalancingV2::TargetGroup": _complete_target_group,
     "AWS::S3::Bucket": _complete_bucket,

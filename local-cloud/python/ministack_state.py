@@ -41,7 +41,7 @@ _authorizations: list[dict[str, Any]] = []
 
 
 def _holders(leave_out: set[str]) -> Iterator[tuple[str, str, Any]]:
-    """What holds state: the scoped dictionaries of every service that has been used, and our extensions' own."""
+    """What holds state: the scoped dictionaries of every service that has been used. What our extensions hold comes beside them."""
     for name, module in sorted(sys.modules.items()):
         service = name.rpartition(".")[2]
         if not name.startswith("ministack.services.") or service in leave_out:

@@ -100,10 +100,6 @@ def _only(items: list[dict[str, Any]], key: str, value: Any, what: str) -> dict[
     raise LookupError(f"{what} is not there")
 
 
-def _alias(client: Client, arn: str, properties: dict[str, Any]) -> Any:
-    return client("lambda").get_alias(FunctionName=properties["FunctionName"], Name=properties["Name"])
-
-
 def _invoke_config(client: Client, _: str, properties: dict[str, Any]) -> Any:
     place = {name: properties[name] for name in ("FunctionName", "Qualifier")}
     return client("lambda").get_function_event_invoke_config(**place) | place
@@ -140,38 +136,21 @@ READERS: dict[str, Reader] = {
     "AWS::CloudWatch::Alarm": lambda client, name, _: _alarm(client, name),
     "AWS::CloudWatch::Dashboard": lambda client, name, _: client("cloudwatch").get_dashboard(DashboardName=name),
     "AWS::DynamoDB::Table": lambda client, name, _: _table(client, name),
-    "AWS::Events::EventBus": lambda client, name, _: client("events").describe_event_bus(Name=name),
     "AWS::Events::Rule": _rule,
     "AWS::IAM::ManagedPolicy": lambda client, arn, _: client("iam").get_policy(PolicyArn=arn)["Policy"],
     "AWS::IAM::Role": lambda client, name, _: _role(client, name),
-    "AWS::IAM::User": lambda client, name, _: client("iam").get_user(UserName=name)["User"],
-    "AWS::KMS::Alias": lambda client, name, _: client("kms").describe_key(KeyId=name)["KeyMetadata"],
     "AWS::KMS::Key": _key,
-    "AWS::Lambda::Alias": _alias,
     "AWS::Lambda::EventInvokeConfig": _invoke_config,
     "AWS::Lambda::EventSourceMapping": _mapping,
     "AWS::Lambda::Function": _function,
     "AWS::Lambda::Permission": _permission,
-    "AWS::Lambda::Version": lambda client, arn, _: client("lambda").get_function_configuration(FunctionName=arn),
     "AWS::Logs::LogGroup": lambda client, name, _: _log_group(client, name),
-    "AWS::Logs::MetricFilter": lambda client, name, properties: _only(
-        client("logs").describe_metric_filters(logGroupName=properties["LogGroupName"])["metricFilters"],
-        "filterName", name, name,
-    ),  # fmt: skip
-    "AWS::S3::Bucket": lambda client, name, _: client("s3").get_bucket_location(Bucket=name),
-    "AWS::S3::BucketPolicy": lambda client, _, properties: json.loads(
-        client("s3").get_bucket_policy(Bucket=properties["Bucket"])["Policy"]
-    ),
     "AWS::SNS::Subscription": _subscription,
     "AWS::SNS::Topic": lambda client, arn, _: client("sns").get_topic_attributes(TopicArn=arn)["Attributes"],
     "AWS::SNS::TopicPolicy": _topic_policy,
     "AWS::SQS::Queue": lambda client, url, _: _queue(client, url),
     "AWS::SQS::QueuePolicy": _queue_policy,
     "AWS::SSM::Parameter": lambda client, name, _: client("ssm").get_parameter(Name=name)["Parameter"],
-    "AWS::Scheduler::Schedule": lambda client, name, properties: client("scheduler").get_schedule(
-        Name=name.rpartition("/")[2] or name, GroupName=properties.get("GroupName", "default")
-    ),
-    "AWS::Scheduler::ScheduleGroup": lambda client, name, _: client("scheduler").get_schedule_group(Name=name),
     "AWS::WAFv2::IPSet": lambda client, ref, _: _waf(client, "ip_set", "IPSet", ref),
     "AWS::WAFv2::RuleGroup": lambda client, ref, _: _waf(client, "rule_group", "RuleGroup", ref),
     "AWS::WAFv2::WebACL": lambda client, ref, _: _waf(client, "web_acl", "WebACL", ref),

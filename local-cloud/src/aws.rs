@@ -14,14 +14,8 @@ pub enum Service {
     DynamoDb,
     /// Amazon EventBridge.
     EventBridge,
-    /// AWS KMS.
-    Kms,
-    /// Amazon CloudWatch Logs.
-    Logs,
     /// Amazon SQS.
     Sqs,
-    /// AWS Systems Manager, with the Parameter Store.
-    Ssm,
     /// AWS WAF.
     Wafv2,
 }
@@ -32,10 +26,7 @@ impl Service {
         match self {
             Self::DynamoDb => "DynamoDB_20120810",
             Self::EventBridge => "AWSEvents",
-            Self::Kms => "TrentService",
-            Self::Logs => "Logs_20140328",
             Self::Sqs => "AmazonSQS",
-            Self::Ssm => "AmazonSSM",
             Self::Wafv2 => "AWSWAF_20190729",
         }
     }
@@ -44,10 +35,7 @@ impl Service {
         match self {
             Self::DynamoDb => "dynamodb",
             Self::EventBridge => "events",
-            Self::Kms => "kms",
-            Self::Logs => "logs",
             Self::Sqs => "sqs",
-            Self::Ssm => "ssm",
             Self::Wafv2 => "wafv2",
         }
     }

@@ -1,6 +1,6 @@
 //! The controls of `python/aws_extensions.py`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,13 +57,6 @@ pub struct Authorization {
 }
 
 impl Extension<'_> {
-    /// Sets the time that must pass between two `UpdateIPSet` in an account and Region. One second at the start, as AWS has it; zero
-    /// switches the limit off.
-    pub fn set_update_interval(&self, interval: Duration) -> Result<(), CallError> {
-        let body = json!({ "update_interval_seconds": interval.as_secs_f64() });
-        self.control("POST", "waf", Some(&body)).map(drop)
-    }
-
     /// The calls so far, in the order of their answers.
     pub fn calls(&self) -> Result<Vec<RecordedCall>, CallError> {
         let mut answer = self.control("GET", "calls", None)?;

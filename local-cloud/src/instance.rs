@@ -124,11 +124,6 @@ impl Instance {
         }
     }
 
-    /// When the process was started.
-    pub fn started(&self) -> Instant {
-        self.started
-    }
-
     /// Gives it an event and waits for the end, at most until the deadline.
     pub fn invoke(&mut self, payload: &Value, deadline: Duration) -> Answer {
         self.invoked += 1;
