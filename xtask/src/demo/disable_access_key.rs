@@ -93,6 +93,7 @@ pub fn seed(stage: &Stage) -> Result<()> {
         ),
         ("iam", "create_user", json!({ "UserName": "reporting" })),
         ("iam", "create_user", json!({ "UserName": "ci-runner" })),
+        ("iam", "create_user", json!({ "UserName": "analyst" })),
         (
             "iam",
             "create_role",
@@ -107,6 +108,7 @@ pub fn seed(stage: &Stage) -> Result<()> {
               "keys": [key("AKIAEXAMPLECHECKOUT0", 400, Some(100)), key("AKIAEXAMPLECHECKOUT1", 120, Some(1))] },
             { "name": "reporting", "id": "AIDA2EXAMPLEREPORTING", "keys": [key("AKIAEXAMPLEREPORTING", 200, None)] },
             { "name": "ci-runner", "id": "AIDA2EXAMPLECIRUNNER0", "keys": [key("AKIAEXAMPLECIRUNNER0", 30, Some(0))] },
+            { "name": "analyst", "id": "AIDA2EXAMPLEANALYST00", "keys": [] },
         ],
         "roles": [{ "name": ROLE, "id": "AROA2EXAMPLEWEBROLE00" }],
     }))?;
