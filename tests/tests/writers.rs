@@ -1,7 +1,5 @@
 //! Thirty-two instances write to one IP set at the same time, under the limit of one update a second that AWS WAF has,
 //! while a person edits the set as well. Nothing may be lost.
-//!
-//! Other systems that do this job, measured the same way, lose 42 % of the blocks with two writers and 84 % with eight.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
