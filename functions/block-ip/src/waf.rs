@@ -2,11 +2,8 @@
 
 use aws_sdk_wafv2::{Client, operation::RequestId, types::Scope};
 use ipnet::IpNet;
-use remediation::{
-    Approved, Receipt,
-    failure::{Class, Failure},
-};
-use remediation_aws::{Aws, classify};
+use remediation::{Approved, Receipt, failure::Failure};
+use remediation_aws::{Aws, classify, unexpected};
 
 use crate::ip_set::{Contents, IpSet, IpSets, Replacement, WafScope};
 
@@ -47,7 +44,7 @@ impl Waf {
 impl IpSets for Waf {
     async fn get(&self, set: &IpSet) -> Result<Contents, Failure> {
         const OPERATION: &str = "wafv2:GetIPSet";
-        let malformed = |problem: String| Failure::new(Class::Permanent, OPERATION, "UnexpectedAnswer", problem);
+        let malformed = |problem: String| unexpected(OPERATION, problem);
         let (client, scope) = self.client(set);
         let call = client.get_ip_set().name(&set.name).id(&set.id).scope(scope);
         let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;

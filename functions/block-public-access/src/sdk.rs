@@ -14,7 +14,7 @@ use crate::{
     buckets::{Buckets, Write},
 };
 
-/// S3 with the function's own credentials, for the buckets of one account.
+/// S3 with the function's own credentials, or those of its role in a member account, for the buckets of one account.
 #[derive(Debug, Clone)]
 pub struct AwsBuckets(BucketPolicies);
 

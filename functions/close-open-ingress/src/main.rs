@@ -14,7 +14,7 @@ async fn main() -> Result<(), remediation_aws::Error> {
                 Ok((CloseOpenIngress::new(groups.clone(), settings.limits), policy))
             })
         },
-        AwsGroups::rehearse,
+        remediation_aws::Ec2::rehearse,
     )
     .await
 }

@@ -23,13 +23,6 @@ impl AwsGroups {
         Self(aws.clone())
     }
 
-    /// Makes the call that every change begins with, as a rehearsal: what comes back says nothing.
-    pub async fn rehearse(aws: &Aws) {
-        if let Ok(ec2) = Ec2::at_home(aws) {
-            drop(ec2.ebs_encryption_by_default().await);
-        }
-    }
-
     fn ec2(&self, group: &GroupRef) -> Result<Ec2, Failure> {
         Ec2::new(&self.0, group.region.as_str())
     }

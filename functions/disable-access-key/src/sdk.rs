@@ -19,12 +19,12 @@ use crate::{
     identity::{Principal, Role},
 };
 
-/// IAM with the function's own credentials.
+/// IAM with the function's own credentials, or those of its role in a member account.
 #[derive(Debug, Clone)]
 pub struct AwsIam(Client);
 
 impl AwsIam {
-    /// With the function's own credentials.
+    /// With these credentials.
     #[must_use]
     pub fn new(aws: &Aws) -> Self {
         Self(Client::new(&aws.paced()))

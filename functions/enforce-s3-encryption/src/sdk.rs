@@ -21,7 +21,7 @@ use crate::{
     encryption::{AES256, Encryption, Key},
 };
 
-/// S3 and KMS with the function's own credentials, for the buckets of one account.
+/// S3 and KMS with the function's own credentials, or those of its role in a member account, for the buckets of one account.
 #[derive(Debug, Clone)]
 pub struct AwsBuckets {
     aws: Aws,

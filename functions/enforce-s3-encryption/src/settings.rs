@@ -122,10 +122,10 @@ impl JsonSchema for DefaultEncryption {
     }
 }
 
+/// Only whole ARNs: an alias or a bare id means the key of whoever uploads.
 const NO_ENCRYPTION: &str = "expected aws/s3, AES256, or the ARNs of KMS keys, arn:aws:kms:REGION:ACCOUNT:key/ID; an alias or a \
                              bare id means the key of whoever uploads";
 
-/// Only whole ARNs: an alias or a bare id means the key of whoever uploads.
 /// Account and Region of a key.
 fn place(text: &str) -> Result<(AccountId, String), &'static str> {
     let parts: Vec<&str> = text.split(':').collect();

@@ -16,7 +16,7 @@ async fn main() -> Result<(), remediation_aws::Error> {
                 ))
             })
         },
-        AwsRegions::rehearse,
+        remediation_aws::Ec2::rehearse,
     )
     .await
 }

@@ -15,13 +15,6 @@ impl AwsRegions {
     pub fn new(aws: &Aws) -> Self {
         Self(aws.clone())
     }
-
-    /// Makes the call that every change begins with, as a rehearsal: what comes back says nothing.
-    pub async fn rehearse(aws: &Aws) {
-        if let Ok(ec2) = Ec2::at_home(aws) {
-            drop(ec2.ebs_encryption_by_default().await);
-        }
-    }
 }
 
 impl Regions for AwsRegions {

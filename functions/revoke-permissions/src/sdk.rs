@@ -24,7 +24,7 @@ use remediation::{
     ids::{AccountId, BucketName, PrincipalName, UniqueId},
     policy::{Narrowed, says_the_same},
 };
-use remediation_aws::{BucketPolicies, InlinePolicies, changed_meanwhile, classify, decoded, found, unexpected};
+use remediation_aws::{BucketPolicies, InlinePolicies, changed_meanwhile, classify, decoded, found, gone, unexpected};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     identity::{Analysis, Bearer, Kind, Place, PolicyArn},
 };
 
-/// The services with the function's own credentials.
+/// The services with the function's own credentials, or those of its role in a member account.
 #[derive(Debug, Clone)]
 pub struct Aws {
     iam: Client,
@@ -448,12 +448,13 @@ impl Policies for Aws {
         let mut kept = self.account.lock().await;
         if let Some((begun, account)) = kept.as_ref()
             && *begun >= asked
+            && let Some(account) = account.upgrade()
         {
-            return Ok(Arc::clone(account));
+            return Ok(account);
         }
         let begun = Instant::now();
         let account = Arc::new(self.read_account().await?);
-        *kept = Some((begun, Arc::clone(&account)));
+        *kept = Some((begun, Arc::downgrade(&account)));
         Ok(account)
     }
 
@@ -465,11 +466,7 @@ impl Policies for Aws {
         let Some(region) = self.buckets.region(bucket).await? else {
             return Ok(None);
         };
-        match self.buckets.policy(bucket, &region).await {
-            Ok(text) => Ok(Some(text)),
-            Err(failure) if failure.class == Class::Permanent && failure.code == "NoSuchBucket" => Ok(None),
-            Err(failure) => Err(failure),
-        }
+        gone(self.buckets.policy(bucket, &region).await)
     }
 
     async fn is_active(&self, user: &PrincipalName) -> Result<bool, Failure> {

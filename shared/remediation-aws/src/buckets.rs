@@ -129,13 +129,15 @@ impl BucketPolicies {
         wanted: Option<&str>,
     ) -> Result<Option<String>, Failure> {
         let region = self.region_of(bucket).await?;
-        if !says_the_same(self.policy(bucket, &region).await?.as_deref(), before) {
+        let there = self.policy(bucket, &region).await.map_err(meanwhile)?;
+        if !says_the_same(there.as_deref(), before) {
             return Err(changed_meanwhile("s3:PutBucketPolicy"));
         }
-        match wanted {
+        let written = match wanted {
             Some(wanted) => self.put(bucket, &region, wanted).await,
             None => self.delete(bucket, &region).await,
-        }
+        };
+        written.map_err(meanwhile)
     }
 
     async fn put(&self, bucket: &BucketName, region: &str, wanted: &str) -> Result<Option<String>, Failure> {
@@ -169,11 +171,11 @@ pub fn gone<T>(read: Result<T, Failure>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// A bucket that is gone, or that somebody else is just writing to, is looked at again.
+/// A bucket that is gone by the time of a write is looked at again.
 #[must_use]
 pub fn meanwhile(failure: Failure) -> Failure {
     match failure.code.as_str() {
-        "NoSuchBucket" | "OperationAborted" => Failure {
+        "NoSuchBucket" => Failure {
             class: Class::Conflict,
             ..failure
         },
@@ -187,11 +189,7 @@ mod tests {
 
     #[test]
     fn what_changes_under_a_write_is_looked_at_again() {
-        for (code, class) in [
-            ("NoSuchBucket", Class::Conflict),
-            ("OperationAborted", Class::Conflict),
-            ("MalformedPolicy", Class::Permanent),
-        ] {
+        for (code, class) in [("NoSuchBucket", Class::Conflict), ("MalformedPolicy", Class::Permanent)] {
             let failure = Failure::new(Class::Permanent, "s3:PutBucketPolicy", code, "");
             assert_eq!(meanwhile(failure).class, class, "{code}");
         }

@@ -107,13 +107,13 @@ impl Ec2 {
         })
     }
 
-    /// In the Region that the function runs in.
-    ///
-    /// # Errors
-    /// When it runs in none.
-    pub fn at_home(aws: &Aws) -> Result<Self, Failure> {
+    /// Makes a call of EC2 in the Region that the function runs in, as a rehearsal: whatever a change begins with takes the same way, and
+    /// what comes back says nothing.
+    pub async fn rehearse(aws: &Aws) {
         let config = aws.paced();
-        Self::new(aws, config.region().map_or("", AsRef::as_ref))
+        if let Ok(ec2) = Self::new(aws, config.region().map_or("", AsRef::as_ref)) {
+            drop(ec2.ebs_encryption_by_default().await);
+        }
     }
 
     /// Whether new volumes are encrypted unasked.

@@ -110,6 +110,7 @@ mod tests {
     fn known_codes_and_unknown_ones() {
         for (code, status, class) in [
             ("WAFOptimisticLockException", 400, Class::Conflict),
+            ("OperationAborted", 409, Class::Conflict),
             ("ThrottlingException", 400, Class::Throttled),
             ("AccessDeniedException", 400, Class::Denied),
             ("WAFInvalidParameterException", 400, Class::Permanent),
