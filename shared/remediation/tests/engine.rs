@@ -83,6 +83,21 @@ impl Darken {
     fn lamps<T>(&self, with: impl FnOnce(&mut Lamps) -> T) -> T {
         with(&mut self.0.lamps.lock().unwrap())
     }
+
+    /// The name of the request.
+    fn switch(&self, write: &BTreeMap<String, bool>) -> String {
+        self.lamps(|lamps| {
+            lamps.written.push(write.clone());
+            for (lamp, is_lit) in write.iter().filter(|_| !lamps.jammed) {
+                if *is_lit {
+                    lamps.seen.lit.insert(lamp.clone());
+                } else {
+                    lamps.seen.lit.remove(lamp);
+                }
+            }
+            format!("r{}", lamps.written.len())
+        })
+    }
 }
 
 async fn fails(faults: &Faults, operation: &str) -> (Fault, Option<Failure>) {
@@ -246,7 +261,7 @@ impl Remediation for Darken {
 
     async fn apply(&self, _: &String, write: &Approved<BTreeMap<String, bool>>) -> Result<Receipt, Failure> {
         let (fault, failure) = fails(&self.0.writes, "house:Switch").await;
-        if let (Some(failure), false) = (&failure, fault == Fault::After) {
+        if let (Some(failure), false) = (&failure, matches!(fault, Fault::After | Fault::Late)) {
             self.lamps(|lamps| {
                 if let Some(colour) = lamps.fading.take() {
                     lamps.seen.colour = colour;
@@ -267,17 +282,15 @@ impl Remediation for Darken {
                 "somebody was first",
             ));
         }
-        let request = self.lamps(|lamps| {
-            lamps.written.push(write.write().clone());
-            for (lamp, is_lit) in write.write().iter().filter(|_| !lamps.jammed) {
-                if *is_lit {
-                    lamps.seen.lit.insert(lamp.clone());
-                } else {
-                    lamps.seen.lit.remove(lamp);
-                }
-            }
-            format!("r{}", lamps.written.len())
-        });
+        if fault == Fault::Late {
+            let (house, write) = (self.clone(), write.write().clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                house.switch(&write);
+            });
+            return failure.map_or_else(|| Ok(Receipt::default()), Err);
+        }
+        let request = self.switch(write.write());
         failure.map_or_else(
             || {
                 Ok(Receipt {
@@ -924,6 +937,26 @@ async fn a_custom_action_is_a_word() {
         world.deliver(&engine, &chosen("Undo remediation", "a")).await,
         ["declined nothing-to-undo"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s34_a_finding_beside_an_undo_is_decided_on_when_the_undo_is_done() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    let (undo, finding) = (chosen("Undo remediation", "a"), config_at("a", "2026-11-20T10:00:00Z"));
+    let batch = [("1", 1, &finding), ("2", 1, &undo)];
+
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    let done = world.batch(&dry, &batch).await;
+    assert_eq!(told(&done.summary), ["a AlreadyInPlace out", "a WouldRemediate light"]);
+
+    let finding = config_at("a", "2026-11-20T11:00:00Z");
+    let done = world.batch(&engine, &[("1", 1, &finding), ("2", 1, &undo)]).await;
+    assert_eq!(told(&done.summary), ["a Declined undone", "a Undone lit"]);
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+    assert_eq!(world.told.0.notices(), ["Remediated a"]);
 }
 
 #[tokio::test(start_paused = true)]

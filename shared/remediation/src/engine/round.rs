@@ -182,7 +182,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
         let is_settled = cases.iter().all(|case| !case.is_open());
         if !writes_allowed {
-            return Ok(Next::Done);
+            return Ok(if is_settled {
+                Next::Done
+            } else {
+                Next::LookAgain(Duration::ZERO)
+            });
         }
         if gated {
             // The plan counted on changes that now wait for somebody: it must be made again without them.
@@ -855,7 +859,8 @@ fn refusals<R: Remediation>(
 /// Cases about one target, each with its index.
 type Members<'a, R> = Vec<(usize, &'a Case<R>)>;
 
-/// The open cases by target, in the order of the targets, each with its index.
+/// The open cases by target, in the order of the targets, each with its index. Where a change is to be undone, the findings
+/// about its target wait: they are decided on what the undo leaves.
 fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)> {
     let mut groups: BTreeMap<&str, Members<'_, R>> = BTreeMap::new();
     for (index, case) in cases
@@ -867,7 +872,12 @@ fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)>
     }
     groups
         .into_iter()
-        .map(|(target, members)| (target.to_owned(), members))
+        .map(|(target, mut members)| {
+            if members.iter().any(|(_, case)| case.kind == Kind::Undo) {
+                members.retain(|(_, case)| case.kind == Kind::Undo);
+            }
+            (target.to_owned(), members)
+        })
         .collect()
 }
 
