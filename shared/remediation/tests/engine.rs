@@ -865,6 +865,79 @@ async fn over_the_budget_plans_wait_and_people_are_told_once() {
     assert_eq!(world.deliver(&engine, &config("d")).await, ["d Remediated out"]);
 }
 
+/// How the records of a lamp stand.
+fn standings(world: &World, lamp: &str) -> Vec<&'static str> {
+    let records = world.ledger.records();
+    let of = records.iter().filter(|record| record.target == json!(lamp));
+    of.map(|record| match &record.status {
+        Status::Intended => "Intended",
+        Status::Reverting => "Reverting",
+        Status::Settled(outcome) => outcome.name(),
+    })
+    .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_findings_about_one_lamp_wait_together_for_the_budget() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    world.deliver(&engine, &config("b")).await;
+    let (one, other) = (config("a"), config_at("a", "2026-11-20T09:13:00Z"));
+    for times in 1..3 {
+        let done = world.batch(&engine, &[("1", times, &one), ("2", times, &other)]).await;
+        assert_eq!(told(&done.summary), ["a AwaitingApproval budget"; 2]);
+        assert_eq!(standings(&world, "a"), ["AwaitingApproval"; 2]);
+    }
+    for event in [&one, &other] {
+        assert_eq!(world.deliver(&engine, event).await, ["a AwaitingApproval budget"]);
+    }
+    assert_eq!(world.told.0.notices().len(), 2, "of the change, and of the budget");
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_a_change_is_paid_for_whatever_another_finding_about_it_waits_for() {
+    // Which of the two findings comes first is up to the names of their records.
+    for lamp in ["a", "b", "c", "d", "e", "f"] {
+        let world = World::lit([lamp, "x", "y"]);
+        let controls = json!({ "block-ip": { "controls": { "S3.17": "approve" } } });
+        let settings = json!({ "changesPerHour": 1, "functions": controls });
+        let engine = world.engine_with(&settings, Faults::default());
+        let (waits, acts) = (control("S3.17", lamp), config(lamp));
+        let done = world.batch(&engine, &[("1", 1, &waits), ("2", 1, &acts)]).await;
+        let expected = [
+            format!("{lamp} AwaitingApproval put-out"),
+            format!("{lamp} Remediated out"),
+        ];
+        assert_eq!(told(&done.summary), expected);
+        assert_eq!(
+            world.deliver(&engine, &config("x")).await,
+            ["x AwaitingApproval budget"]
+        );
+
+        let world = World::lit([lamp, "x"]);
+        let engine = world.engine_with(&settings, Faults::default());
+        world.deliver(&engine, &config("x")).await;
+        let done = world.batch(&engine, &[("1", 1, &waits), ("2", 1, &acts)]).await;
+        let expected = ["budget", "put-out"].map(|code| format!("{lamp} AwaitingApproval {code}"));
+        assert_eq!(told(&done.summary), expected);
+        assert_eq!(standings(&world, lamp), ["AwaitingApproval"; 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_what_does_not_stand_any_more_is_paid_for_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    let (one, other) = (config("a"), config_at("a", "2026-11-20T09:13:00Z"));
+    world.house.0.writes.plan([Fault::Denied]);
+    world.batch(&engine, &[("1", 1, &one), ("2", 1, &other)]).await;
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    assert_eq!(world.deliver(&engine, &one).await, ["a AwaitingApproval budget"]);
+    assert!(standings(&world, "a").contains(&"AwaitingApproval"));
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_everything_is_stopped_everything_waits() {
     let world = World::lit(["a", "b", "c"]);

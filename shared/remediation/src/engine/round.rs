@@ -171,11 +171,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
         let held: BTreeMap<&str, &Standing<R::Change>> = standing.iter().map(|s| (s.target.as_str(), s)).collect();
         let writes_allowed = self.policy.may_write();
-        let Sorted { mut pending, gated } = self.sort(scope, cases, &plan, &held, progress, now)?;
+        let Sorted {
+            mut pending,
+            following,
+            gated,
+        } = self.sort(scope, cases, &plan, &held, progress, now)?;
         if writes_allowed && !gated {
             pending.extend(self.upkeep(&plan.upkeep, &held, progress, now).await?);
         }
-        let recorded = !pending.is_empty();
+        let recorded = !pending.is_empty() || !following.is_empty();
         if !self.store(key, cases, pending).await? {
             return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
         }
@@ -191,6 +195,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if gated {
             // The plan counted on changes that now wait for somebody: it must be made again without them.
             return Ok(Next::LookAgain(Duration::ZERO));
+        }
+        if !self.store(key, cases, following).await? {
+            return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
         }
         let Some(write) = plan.write else {
             return match (is_settled, recorded) {
@@ -318,6 +325,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     ) -> Result<Sorted<R::Change>, Failure> {
         let name = scope.to_string();
         let mut pending = Vec::new();
+        let mut following = Vec::new();
         let mut gated = false;
         let groups = by_target(cases);
         for ((target, members), decision) in groups.iter().zip(&plan.decisions) {
@@ -376,7 +384,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             if self.policy.stop && case.is_intended() {
                                 // It may be half made: it comes again until it can be finished.
                                 pending.push(only_say(Outcome::Failed(stopped::<R>())));
-                            } else if kind == Kind::Undo || case.is_intended() {
+                            } else if kind == Kind::Undo || is_under_way(case, row) {
                                 pending.push(only_say(outcome));
                             } else {
                                 let (Step::Make(change) | Step::Revert(change)) = step;
@@ -401,7 +409,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         }
                         None => {
                             if let Some(entry) = self.intent(scope, case, step, reason, row, is_first, now)? {
-                                pending.push(Pending {
+                                let of = if is_first { &mut pending } else { &mut following };
+                                of.push(Pending {
                                     case: index,
                                     outcome: None,
                                     entry,
@@ -413,7 +422,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 is_first = false;
             }
         }
-        Ok(Sorted { pending, gated })
+        Ok(Sorted {
+            pending,
+            following,
+            gated,
+        })
     }
 
     /// Why a step may not be taken now.
@@ -505,8 +518,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 now,
             )?)
         };
-        let spends =
-            matches!(step, Step::Make(_)) && !case.is_intended() && case.kind == Kind::Remediate { approved: false };
+        let spends = matches!(step, Step::Make(_))
+            && !is_under_way(case, row)
+            && case.kind == Kind::Remediate { approved: false };
         let standing = (carries_standing && !is_held).then(|| {
             let put = if spends {
                 StandingWrite::Spend
@@ -829,7 +843,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
 struct Sorted<C> {
     pending: Vec<Pending<C>>,
+    /// The intents of those who count on a change that another case of its target announces. Unless that one may, and is
+    /// paid for, they are not to be written.
+    following: Vec<Pending<C>>,
     gated: bool,
+}
+
+/// Whether the change has been announced and is held on to: it is paid for, and may be in place by our doing.
+fn is_under_way<R: Remediation>(case: &Case<R>, row: Option<&Standing<R::Change>>) -> bool {
+    case.is_intended() && row.is_some_and(|row| row.phase == Phase::Active)
 }
 
 /// Records what the guardrails refuse. A record of something that was done is never overwritten with a refusal.
