@@ -1179,6 +1179,21 @@ async fn the_schedule_ends_what_was_begun() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s33_what_the_schedule_has_put_in_place_is_told_when_the_message_comes_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = config("a");
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(world.batch(&engine, &[("m", 1, &event)]).await.redeliver, ["m"]);
+    engine.sweep(world.deadline()).await;
+    for times in 2..4 {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(told(&done.summary), ["a Remediated reconciled"]);
+        assert_eq!(world.told.0.notices(), ["Remediated a"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_leaves_the_schedules_work() {
     let world = World::lit(["brief"]);
     world.deliver(&world.engine(), &config("brief")).await;

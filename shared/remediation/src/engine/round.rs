@@ -776,7 +776,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         self.write(self.key(scope), &entries).await.map(drop)
     }
 
-    /// A block whose own invocation failed, and that the schedule has put in place since, is in place.
+    /// A block whose own invocation failed, and that the schedule has put in place since, is in place. The message of that
+    /// invocation comes again, and tells.
     async fn note_restored(&self, scope: &R::Scope, restored: &BTreeSet<RecordId>) -> Result<(), Failure> {
         let ids: Vec<_> = restored.iter().cloned().collect();
         if ids.is_empty() {
@@ -793,14 +794,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|record| {
                 let reason = Reason::new("reconciled", "put in place by the schedule");
                 let status = Status::Settled(Outcome::Remediated(reason));
-                Entry {
+                let entry = Entry {
                     record: Some(Record {
                         status,
                         updated_at: now,
                         ..record
                     }),
                     standing: None,
-                }
+                };
+                self.stamped(entry).0
             })
             .collect();
         if !entries.is_empty() {
