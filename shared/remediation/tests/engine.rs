@@ -1194,6 +1194,21 @@ async fn s33_what_the_schedule_has_put_in_place_is_told_when_the_message_comes_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn s33_whichever_answer_of_the_ledger_is_lost_people_are_told_once() {
+    for calls in 0..12 {
+        let world = World::lit(["a"]);
+        let lost = (0..calls).map(|_| Fault::None).chain([Fault::After]);
+        let engine = world.engine_with(&json!({}), Faults::new(lost));
+        let event = config("a");
+        let mut times = 1;
+        while !world.batch(&engine, &[("m", times, &event)]).await.redeliver.is_empty() {
+            times += 1;
+        }
+        assert_eq!(world.told.0.notices(), ["Remediated a"], "{calls}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_leaves_the_schedules_work() {
     let world = World::lit(["brief"]);
     world.deliver(&world.engine(), &config("brief")).await;

@@ -49,7 +49,7 @@ pub(super) struct Case<R: Remediation> {
     pub(super) replayed: bool,
     /// The message that sees to it that others are told.
     pub(super) teller: String,
-    /// The messages that have been delivered before.
+    /// The messages that have been delivered before, or must be taken as if they had.
     pub(super) again: BTreeSet<String>,
     /// The ways by which it was brought; each is answered on.
     pub(super) channels: BTreeSet<Channel>,

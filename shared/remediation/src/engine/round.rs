@@ -691,7 +691,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|pending| (pending.entry, (pending.case, pending.outcome)))
             .unzip();
         let (entries, notices): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
-        let written = self.write(key, &entries).await?;
+        let written = self.write(key, &entries).await;
+        if written.as_ref().is_err_and(|failure| failure.class == Class::Transient) {
+            // If it was stored all the same, it is read as what an earlier delivery has written and maybe not told of.
+            for case in cases.iter_mut() {
+                case.again.insert(case.teller.clone());
+            }
+        }
+        let written = written?;
         let mut behind = Vec::new();
         let mut over_budget = BTreeSet::new();
         let mut is_current = true;
