@@ -590,6 +590,34 @@ async fn a_lost_answer_is_found_out_by_looking() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s7_a_write_whose_answer_is_lost_is_not_repeated_before_it_can_be_seen() {
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Late]);
+    assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.written().len(), 1);
+
+    // What did not come to anything is made once that is certain, and after a refusal at once.
+    for (fault, seconds) in [(Fault::Before, 5..8), (Fault::Throttled, 0..1)] {
+        let world = World::lit(["a"]);
+        world.house.0.writes.plan([fault]);
+        let begun = world.clock.now();
+        assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+        let took = (world.clock.now() - begun).num_seconds();
+        assert!(seconds.contains(&took), "{fault:?}: {took}");
+        assert_eq!(world.written().len(), 1);
+    }
+
+    // Whoever gives up says what is known.
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Before]);
+    let deadline = Deadline::after(Duration::from_secs(4), world.clock.now());
+    let summary = testkit::deliver(&world.engine(), deadline, &config("a")).await;
+    let why = summary.outcomes[0].outcome.why();
+    assert!(why.starts_with("house:Switch: InternalServerError"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_fails_comes_again_and_is_then_made() {
     let world = World::lit(["a"]);
     world.house.0.writes.plan([Fault::Denied]);

@@ -30,7 +30,7 @@ struct Progress {
     failures: u32,
     /// Writes that AWS accepted.
     applied: u32,
-    /// When the last one was, and how often it was looked for since.
+    /// When the last one was that AWS accepted or may have, and how often it was looked for since.
     written: Option<(Timestamp, u32)>,
     requests: Vec<String>,
     last: Option<Failure>,
@@ -215,7 +215,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             && now < at + R::SETTLES_WITHIN
         {
             progress.written = Some((at, looks + 1));
-            progress.last = Some(not_verified(progress.applied));
             return Ok(Next::LookAgain(Class::Transient.pause(looks + 1, self.jitter())));
         }
         if let Some(pace) = self.remediation.pace(scope, &write) {
@@ -241,9 +240,17 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
         }
-        let receipt = self.remediation.apply(scope, &Approved::new(write)).await?;
+        let answer = self.remediation.apply(scope, &Approved::new(write)).await;
+        // Where nobody knows what became of it, it may be on its way.
+        if answer
+            .as_ref()
+            .map_or_else(|failure| failure.class == Class::Transient, |_| true)
+        {
+            progress.written = Some((self.clock.now(), 0));
+        }
+        let receipt = answer?;
         progress.applied += 1;
-        progress.written = Some((self.clock.now(), 0));
+        progress.last = Some(not_verified(progress.applied));
         progress.requests.extend(receipt.request_id);
         Ok(Next::LookAgain(Duration::ZERO))
     }
