@@ -1421,6 +1421,26 @@ async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s33_people_who_were_not_told_of_a_plan_are_told_of_the_change_whatever_failed_in_between() {
+    let world = World::lit(["a"]);
+    let waiting = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    let engine = world.engine();
+    let event = config("a");
+    *world.told.2.lock().unwrap() = Deaf::People;
+    assert_eq!(world.batch(&waiting, &[("m", 1, &event)]).await.redeliver, ["m"]);
+    *world.told.2.lock().unwrap() = Deaf::Nobody;
+    let heard = world.told.0.notices().len();
+    world.house.0.writes.plan([Fault::Denied]);
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(told(&done.summary), ["a Failed denied"]);
+    for times in 3..5 {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(told(&done.summary), ["a Remediated out"]);
+    }
+    assert_eq!(world.told.0.notices()[heard..], ["Remediated a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_nobody_was_told_of_is_not_settled() {
     let world = World::lit(["a"]);
     world.told.0.is_out_of_reach(true);

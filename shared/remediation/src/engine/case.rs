@@ -225,7 +225,7 @@ impl<R: Remediation> Case<R> {
             target: self.key,
             evidence: self.evidence,
             channels: self.channels,
-            notice: self.notice,
+            notice: self.notice && outcome.is_notable(),
             // Whoever gave their word for it is answered.
             repeated: self.repeated && self.word.is_none() && outcome.needs_redelivery(),
             image: self.record.and_then(|record| record.image),

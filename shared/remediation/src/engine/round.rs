@@ -674,8 +674,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         record.actor = self.actor.to_string();
         let notice = !record.noticed && matches!(&record.status, Status::Settled(outcome) if outcome.is_notable());
         record.noticed |= notice;
+        // It stays until they are told, whatever fails in between.
+        record.untold |= notice;
         if let Status::Settled(outcome) = &record.status {
-            record.untold = outcome.is_notable() && (notice || record.untold);
             record.unanswered = record.evidence.channel != Channel::Direct
                 && !matches!(outcome, Outcome::Declined(_) | Outcome::WouldRemediate(_));
         }
