@@ -60,8 +60,8 @@ pub struct Engine<R, L, P, C> {
 /// What findings ask for, before anything is looked at.
 struct Claimed<R: Remediation> {
     groups: BTreeMap<R::Scope, Vec<Case<R>>>,
-    /// The inputs that hold what cannot be read.
-    unreadable: Vec<usize>,
+    /// The inputs that have to come again, whatever becomes of the groups.
+    redeliver: Vec<usize>,
     summary: Summary,
 }
 
@@ -69,7 +69,7 @@ impl<R: Remediation> Default for Claimed<R> {
     fn default() -> Self {
         Self {
             groups: BTreeMap::new(),
-            unreadable: Vec::new(),
+            redeliver: Vec::new(),
             summary: Summary::default(),
         }
     }
@@ -388,7 +388,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let claimed = self.claim(inputs, false, deadline).await;
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
-        redeliver.extend(claimed.unreadable);
+        redeliver.extend(claimed.redeliver);
         redeliver.sort_unstable();
         redeliver.dedup();
         summary.absorb(settled);
@@ -427,7 +427,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     } else if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
                         claimed.summary.unsettled.push(failure.to_string());
-                        claimed.unreadable.push(message);
+                        claimed.redeliver.push(message);
                     }
                     continue;
                 }
@@ -445,7 +445,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         let (id, kind) = (finding.evidence.id.as_str(), finding.evidence.kind.as_str());
                         tracing::error!(finding = id, kind, error = %error, "unreadable finding");
                         claimed.summary.unsettled.push(format!("{kind}: {error}"));
-                        claimed.unreadable.push(message);
+                        claimed.redeliver.push(message);
                     }
                 }
             }
@@ -472,13 +472,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
         let mut begun = Vec::new();
         for (message, finding, targets) in requests {
-            for claimed in targets {
+            for meant in targets {
                 let named_as = |target, refused, failure| Named {
                     target,
                     refused,
                     failure,
                 };
-                let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&claimed))) {
+                let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&meant))) {
                     (None, Some(Ok(Resolution::Targets(targets)))) => targets
                         .iter()
                         .map(|target| {
@@ -486,10 +486,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         })
                         .collect(),
                     (None, Some(Ok(Resolution::Declined(reason)))) => {
-                        vec![named_as(claimed, Some(reason.clone()), None)]
+                        vec![named_as(meant, Some(reason.clone()), None)]
                     }
-                    (None, Some(Err(failure))) => vec![named_as(claimed, None, Some(failure.clone()))],
-                    (refused, _) => vec![named_as(claimed, refused, None)],
+                    (None, Some(Err(failure))) => vec![named_as(meant, None, Some(failure.clone()))],
+                    (refused, _) => vec![named_as(meant, refused, None)],
                 };
                 for Named {
                     target,
@@ -545,7 +545,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             if let Err(failure) = self.resume(message, &id, &evidence, &mut claimed).await {
                 tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
                 claimed.summary.unsettled.push(failure.to_string());
-                claimed.unreadable.push(message);
+                claimed.redeliver.push(message);
             }
         }
         claimed
