@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use case::{Case, Kind, to_json};
 pub use policy::{AlwaysOn, Policy, Switch};
+use round::within;
 
 use crate::{
     Claim, Remediation, Resolution,
@@ -90,7 +91,9 @@ const STOPPED: &str = "everything is stopped: set stop to false in the settings 
 const UNTOLD: &str = "not everybody was told";
 /// The measure of how long it took from the activity to the fix.
 pub const SECONDS_TO_FIX: &str = "SecondsToFix";
-/// Resolutions under way at once.
+/// How often people are told that the budget is spent.
+const HOUR: Duration = Duration::from_secs(3600);
+/// Targets and findings that are looked up at once.
 const RESOLVING: usize = 8;
 
 /// One of the events of an invocation.
@@ -254,8 +257,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         kind: Kind,
         admits: impl FnOnce(&Record) -> Result<(), String>,
     ) -> Result<Summary, Failure> {
-        let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
-        let record = record.filter(|record| record.remediation == R::NAME);
+        let left = deadline.remaining(self.clock.now());
+        let found = within(left, self.ledger.find(std::slice::from_ref(id))).await?;
+        let record = found.into_iter().find(|record| record.remediation == R::NAME);
         let record = record.ok_or_else(|| refuse(id, "NoSuchRecord", format!("no such record of {}", R::NAME)))?;
         if record.account != *self.actor.account() {
             let why = format!(
@@ -332,8 +336,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// The cases of what was done about a finding that somebody wants undone.
-    async fn undoing(&self, message: usize, finding: &Finding, claimed: &mut Claimed<R>) -> Result<(), Failure> {
-        let records = self.ledger.of_finding(R::NAME, &finding.evidence.id).await?;
+    async fn undoing(
+        &self,
+        message: usize,
+        finding: &Finding,
+        claimed: &mut Claimed<R>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let records = self.of_finding(&finding.evidence, deadline).await?;
         let records: Vec<_> = records
             .into_iter()
             .filter(|record| record.account == *self.actor.account() && revertible(record).is_ok())
@@ -373,7 +383,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let claimed = self.claim(vec![input], true, deadline).await;
         let mut summary = claimed.summary;
         for (scope, mut cases) in claimed.groups {
-            self.preview(&scope, &mut cases).await?;
+            let left = deadline.remaining(self.clock.now());
+            within(left, self.preview(&scope, &mut cases)).await?;
             summary.outcomes.extend(
                 cases
                     .into_iter()
@@ -402,6 +413,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let mut requests = Vec::new();
         let mut ids = BTreeMap::new();
         let mut again = BTreeSet::new();
+        // Whatever cannot be looked up or resolved must not keep the others from being settled.
+        let half = deadline.half(self.clock.now());
         for Input {
             number: message,
             id,
@@ -424,7 +437,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 if finding.asked == Some(Asked::Undo) && !only_asking {
                     if self.policy.stop {
                         decline(&mut claimed.summary, Some(&finding), Reason::new("stopped", STOPPED));
-                    } else if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
+                    } else if let Err(failure) = self.undoing(message, &finding, &mut claimed, half).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
                         claimed.summary.unsettled.push(failure.to_string());
                         claimed.redeliver.push(message);
@@ -458,12 +471,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .filter(|(_, finding, _)| self.refuse_evidence(finding).is_none())
             .flat_map(|(_, _, targets)| targets.iter().map(|target| (named(target), target.clone())))
             .collect();
-        // Whatever cannot be resolved must not keep the others from being settled.
-        let deadline = deadline.half(self.clock.now());
         let resolved: BTreeMap<String, Result<Resolution<R::Target>, Failure>> = stream::iter(
             asked
                 .into_iter()
-                .map(|(name, target)| async move { (name, self.resolve(target, deadline).await) }.boxed()),
+                .map(|(name, target)| async move { (name, self.resolve(target, half).await) }.boxed()),
         )
         .buffer_unordered(RESOLVING)
         .collect()
@@ -541,8 +552,18 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         for (scope, cases) in cases {
             claimed.groups.entry(scope).or_default().extend(cases.into_values());
         }
-        for (message, id, evidence) in begun {
-            if let Err(failure) = self.resume(message, &id, &evidence, &mut claimed).await {
+        let half = deadline.half(self.clock.now());
+        let begun = begun.into_iter().map(|(message, id, evidence)| {
+            async move {
+                let records = self.of_finding(&evidence, half).await;
+                (message, id, evidence, records)
+            }
+            .boxed()
+        });
+        let begun: Vec<_> = stream::iter(begun).buffered(RESOLVING).collect().await;
+        for (message, id, evidence, records) in begun {
+            let resumed = records.and_then(|records| self.resume(message, &id, &evidence, records, &mut claimed));
+            if let Err(failure) = resumed {
                 tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
                 claimed.summary.unsettled.push(failure.to_string());
                 claimed.redeliver.push(message);
@@ -553,14 +574,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// What was begun for a finding and not ended is taken up by its own record: once its change is made, the finding may lead
     /// to another target, or to none.
-    async fn resume(
+    fn resume(
         &self,
         message: usize,
         id: &str,
         evidence: &Evidence,
+        records: Vec<Record>,
         claimed: &mut Claimed<R>,
     ) -> Result<(), Failure> {
-        let records = self.ledger.of_finding(R::NAME, &evidence.id).await?;
         let begun = records.into_iter().filter(|record| {
             record.account == *self.actor.account()
                 && record.evidence.version == evidence.version
@@ -582,6 +603,12 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             claimed.groups.entry(scope).or_default().push(case);
         }
         Ok(())
+    }
+
+    /// What is recorded of a finding, if the ledger says it in time.
+    async fn of_finding(&self, evidence: &Evidence, deadline: Deadline) -> Result<Vec<Record>, Failure> {
+        let left = deadline.remaining(self.clock.now());
+        within(left, self.ledger.of_finding(R::NAME, &evidence.id)).await
     }
 
     /// Why a plan that waited must not be carried out: its target may be another one by now, or protected.
@@ -669,7 +696,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         is_sweep: bool,
         deadline: Deadline,
     ) -> (Summary, Vec<usize>) {
-        if let Err(failure) = self.recall(&mut groups).await {
+        let left = deadline.remaining(self.clock.now());
+        if let Err(failure) = within(left, self.recall(&mut groups)).await {
             for case in groups.values_mut().flatten() {
                 case.outcome = Some(Outcome::Failed(failure.clone()));
                 case.repeated = true;
@@ -719,9 +747,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.outcomes.push(report);
             }
         }
-        self.quieten(&mut news).await;
-        let within = deadline.remaining_to_report(self.clock.now());
-        let unknown = self.reporter.report(R::NAME, &news, &gauges, within).await;
+        self.quieten(&mut news, deadline).await;
+        let left = deadline.remaining_to_report(self.clock.now());
+        let unknown = self.reporter.report(R::NAME, &news, &gauges, left).await;
         let mut known = Vec::new();
         for (scope, record, messages, again) in untold {
             let now = Record {
@@ -746,7 +774,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         }
         for (scope, records) in told {
-            if let Err(failure) = self.note_told(&scope, records).await {
+            let left = deadline.remaining_to_note(self.clock.now());
+            if let Err(failure) = within(left, self.note_told(&scope, records)).await {
                 tracing::warn!(scope, failure = %failure, "told, but not noted");
             }
         }
@@ -754,7 +783,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// That the budget is spent is told once an hour, and not with each plan that waits for it.
-    async fn quieten(&self, news: &mut [Report]) {
+    async fn quieten(&self, news: &mut [Report], deadline: Deadline) {
         let waits = |report: &&mut Report| {
             report.notice
                 && matches!(&report.outcome, Outcome::AwaitingApproval(reason) if reason.code == Reason::BUDGET)
@@ -770,10 +799,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             "notice#{}",
             self.policy.budget(R::NAME, self.actor.account(), self.clock.now()).key
         );
-        let turn = self
-            .ledger
-            .turn(&key, Duration::from_secs(3600), self.clock.now())
-            .await;
+        let now = self.clock.now();
+        // The other half is for telling.
+        let left = deadline.remaining_to_report(now) / 2;
+        let turn = within(left, self.ledger.turn(&key, HOUR, now)).await;
         first.notice = matches!(turn, Ok(Turn::Ours));
     }
 

@@ -26,16 +26,16 @@ use remediation::{
     engine::{BatchSummary, Engine, Policy, SECONDS_TO_FIX, Summary, Switch},
     failure::{Class, Failure},
     finding::{Channel, Detail, Finding, FindingError},
-    ids::RecordId,
+    ids::{FindingId, RecordId},
     intake::{self, Invocation},
-    ledger::{Image, Ledger, MemoryLedger, Phase, Record, ScopeKey, Standing, Status},
+    ledger::{Budget, Entry, Image, Ledger, MemoryLedger, Phase, Record, ScopeKey, Standing, Status, Turn, Written},
     outcome::{Outcome, Reason},
     plan::{Decision, Plan, Step, Upkeep},
     report::{Gauges, Report, Reporter, Untold},
     settings::{Document, Section},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testkit::{Fault, Faults, FaultyLedger, Recorder, TokioClock, events};
 
@@ -159,8 +159,12 @@ impl Remediation for Darken {
         if self.lamps(|lamps| lamps.closed) {
             return Vec::new();
         }
-        let room = if lamp.starts_with("attic") { "attic" } else { "hall" };
-        vec![room.to_owned()]
+        let rooms = ["attic", "cell"];
+        let own = rooms.into_iter().find(|room| lamp.starts_with(room));
+        match own {
+            Some("cell") => vec![lamp.clone()],
+            own => vec![own.unwrap_or("hall").to_owned()],
+        }
     }
 
     fn all_scopes(&self) -> Vec<String> {
@@ -361,7 +365,60 @@ struct Nothing {}
 
 impl Section for Nothing {}
 
-type Instance = Engine<Darken, FaultyLedger<Arc<MemoryLedger>>, Told, TokioClock>;
+type Instance<L = FaultyLedger<Arc<MemoryLedger>>> = Engine<Darken, L, Told, TokioClock>;
+
+/// A ledger whose calls take their time, and whose writes wait for each other as those to one chain do.
+struct Slow {
+    inner: Arc<MemoryLedger>,
+    chain: Mutex<Option<Timestamp>>,
+    clock: TokioClock,
+    takes: fn(&str) -> Duration,
+}
+
+impl Slow {
+    async fn pass(&self, call: &str) {
+        tokio::time::sleep((self.takes)(call)).await;
+    }
+}
+
+impl Ledger for Slow {
+    async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
+        self.pass("find").await;
+        self.inner.find(ids).await
+    }
+
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        self.pass("of_finding").await;
+        self.inner.of_finding(remediation, finding).await
+    }
+
+    async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
+        self.pass("standing").await;
+        self.inner.standing(scope).await
+    }
+
+    async fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+        budget: &Budget,
+    ) -> Result<Vec<Written>, Failure> {
+        let now = self.clock.now();
+        let end = {
+            let mut chain = self.chain.lock().unwrap();
+            let end = chain.unwrap_or(now).max(now) + (self.takes)("write");
+            *chain = Some(end);
+            end
+        };
+        tokio::time::sleep((end - now).to_std().unwrap()).await;
+        self.inner.write(scope, entries, budget).await
+    }
+
+    async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
+        self.pass("turn").await;
+        self.inner.turn(key, every, now).await
+    }
+}
 
 struct World {
     house: Darken,
@@ -409,6 +466,34 @@ impl World {
         }
     }
 
+    /// With these settings, and a ledger whose calls take so long.
+    fn slow_engine(&self, settings: &Value, takes: fn(&str) -> Duration) -> Instance<Slow> {
+        let Engine {
+            remediation,
+            reporter,
+            clock,
+            policy,
+            switch,
+            actor,
+            ..
+        } = self.engine_with(settings, Faults::default());
+        let ledger = Slow {
+            inner: Arc::clone(&self.ledger),
+            chain: Mutex::default(),
+            clock,
+            takes,
+        };
+        Engine {
+            remediation,
+            ledger,
+            reporter,
+            clock,
+            policy,
+            switch,
+            actor,
+        }
+    }
+
     fn deadline(&self) -> Deadline {
         Deadline::after(Duration::from_secs(60), self.clock.now())
     }
@@ -419,7 +504,7 @@ impl World {
     }
 
     /// Messages of a queue, each with the number of the delivery.
-    async fn batch(&self, engine: &Instance, messages: &[(&str, u32, &Value)]) -> BatchSummary {
+    async fn batch<L: Ledger>(&self, engine: &Instance<L>, messages: &[(&str, u32, &Value)]) -> BatchSummary {
         let records = messages.iter().map(|(id, times, event)| {
             json!({ "messageId": id, "body": event.to_string(), "attributes": { "ApproximateReceiveCount": times.to_string() } })
         });
@@ -430,12 +515,21 @@ impl World {
         }
     }
 
-    async fn undo(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+    /// What would come of one event.
+    async fn explain<L: Ledger>(&self, engine: &Instance<L>, event: &Value) -> Result<Vec<String>, String> {
+        let Ok(Invocation::Event(intake)) = intake::read(&event.to_string()) else {
+            panic!("{event}")
+        };
+        let summary = engine.explain(intake, self.deadline()).await;
+        summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
+    }
+
+    async fn undo<L: Ledger>(&self, engine: &Instance<L>, lamp: &str) -> Result<Vec<String>, String> {
         let summary = engine.undo(&self.record(lamp).id, "ann", self.deadline()).await;
         summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
     }
 
-    async fn approve(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+    async fn approve<L: Ledger>(&self, engine: &Instance<L>, lamp: &str) -> Result<Vec<String>, String> {
         let summary = engine.approve(&self.record(lamp).id, "ben", self.deadline()).await;
         summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
     }
@@ -1478,6 +1572,90 @@ async fn s91_an_order_that_nobody_was_told_of_says_so_and_tells_when_it_is_given
 }
 
 #[tokio::test(start_paused = true)]
+async fn s9_a_ledger_that_hangs_holds_nobody_beyond_the_deadline() {
+    let hangs = |_: &str| Duration::from_secs(3600);
+    let world = World::lit(["a"]);
+    let event = control("S3.17", "a");
+    world.deliver(&world.engine(), &event).await;
+    let engine = world.slow_engine(&json!({}), hangs);
+    let (undo, new) = (chosen("Undo remediation", "a"), config("b"));
+    let begun = world.clock.now();
+    let messages = [("m", 2, &event), ("u", 2, &undo), ("n", 1, &new)];
+    let mut done = world.batch(&engine, &messages).await;
+    done.redeliver.sort();
+    assert_eq!(done.redeliver, ["m", "n", "u"]);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(62), "{took}");
+
+    let out_of_time = Err("OutOfTime".to_owned());
+    assert_eq!(world.explain(&engine, &event).await, out_of_time);
+    assert_eq!(world.undo(&engine, "a").await, out_of_time);
+    assert_eq!(world.approve(&engine, "a").await, out_of_time);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(4 * 62), "{took}");
+
+    // What was told and cannot be noted is no reason to be stopped in the middle.
+    let world = World::lit(["a"]);
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    world.batch(&world.engine(), &[("m", 1, &event)]).await;
+    world.told.0.is_out_of_reach(false);
+    let begun = world.clock.now();
+    let unwritten = |call: &str| Duration::from_secs(if call == "write" { 3600 } else { 0 });
+    let engine = world.slow_engine(&json!({}), unwritten);
+    assert_eq!(world.batch(&engine, &[("m", 2, &event)]).await.redeliver, [""; 0]);
+    let took = world.clock.now() - begun;
+    assert!(took < TimeDelta::seconds(63), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_storm_that_fails_at_the_deadline_is_over_within_the_reserve() {
+    let world = World::lit([]);
+    world.house.0.looks.plan([Fault::Throttled; 10_000]);
+    let tenth = |call: &str| Duration::from_millis(if call == "write" { 100 } else { 0 });
+    let engine = world.slow_engine(&json!({}), tenth);
+    let ids: Vec<_> = (0..100).map(|index| format!("cell-{index:03}")).collect();
+    let events: Vec<_> = ids.iter().map(|id| config(id)).collect();
+    let messages: Vec<_> = ids
+        .iter()
+        .zip(&events)
+        .map(|(id, event)| (id.as_str(), 1, event))
+        .collect();
+    let begun = world.clock.now();
+    let mut done = world.batch(&engine, &messages).await;
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(62), "{took}");
+    done.redeliver.sort();
+    assert_eq!(done.redeliver, ids);
+    let recorded = world.ledger.records().len();
+    assert!((1..100).contains(&recorded), "{recorded}");
+    let repeated = world.told.0.reports().iter().filter(|report| report.repeated).count();
+    assert_eq!(
+        recorded + repeated,
+        100,
+        "what is not recorded is not known to be the first time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_is_looked_up_together() {
+    let world = World::lit([]);
+    let second = |call: &str| Duration::from_secs((call == "of_finding").into());
+    let engine = world.slow_engine(&json!({}), second);
+    let ids: Vec<_> = (0..40).map(|index| format!("lamp-{index:03}")).collect();
+    let events: Vec<_> = ids.iter().map(|id| config(id)).collect();
+    let messages: Vec<_> = ids
+        .iter()
+        .zip(&events)
+        .map(|(id, event)| (id.as_str(), 2, event))
+        .collect();
+    let begun = world.clock.now();
+    assert_eq!(world.batch(&engine, &messages).await.redeliver, [""; 0]);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(5), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn security_hub_is_answered_where_this_is_the_answer() {
     let world = World::lit(["a", "b"]);
     let engine = world.engine();
@@ -1516,11 +1694,7 @@ async fn an_explanation_writes_nothing_in_any_mode() {
         ("guarded", "guarded Declined protected"),
         ("gone", "gone Declined gone"),
     ] {
-        let Ok(Invocation::Event(intake)) = intake::read(&config(lamp).to_string()) else {
-            panic!("{lamp}")
-        };
-        let summary = engine.explain(intake, world.deadline()).await.unwrap();
-        assert_eq!(told(&summary), [expected]);
+        assert_eq!(world.explain(&engine, &config(lamp)).await.unwrap(), [expected]);
     }
     assert_eq!((world.ledger.writes(), world.written().len()), (0, 0));
     assert!(world.told.0.reports().is_empty());

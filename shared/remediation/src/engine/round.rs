@@ -122,8 +122,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         };
         if let Some(failure) = &failure {
-            self.fail(scope, cases, failure).await;
-        } else if is_sweep && let Err(failure) = self.note_restored(scope, &progress.restored).await {
+            self.fail(scope, cases, failure, deadline).await;
+        } else if is_sweep
+            && let left = deadline.remaining_to_record(self.clock.now())
+            && let Err(failure) = within(left, self.note_restored(scope, &progress.restored)).await
+        {
             tracing::warn!(scope = %scope, failure = %failure, "restored, but not noted");
         }
         Settled {
@@ -751,9 +754,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Ok(is_current)
     }
 
-    /// Ends what is open as failed. The record says so if the ledger can still be written; the message comes again
+    /// Ends what is open as failed. The record says so if the ledger can still be written in time; the message comes again
     /// either way.
-    async fn fail(&self, scope: &R::Scope, cases: &mut [Case<R>], failure: &Failure) {
+    async fn fail(&self, scope: &R::Scope, cases: &mut [Case<R>], failure: &Failure, deadline: Deadline) {
         let name = scope.to_string();
         let now = self.clock.now();
         let outcome = Outcome::Failed(failure.clone());
@@ -772,7 +775,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let key = self.key(&name);
         let (entries, _): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
         if !entries.is_empty()
-            && let Err(failure) = self.write(key, &entries).await
+            && let Err(failure) = within(
+                deadline.remaining_to_record(self.clock.now()),
+                self.write(key, &entries),
+            )
+            .await
         {
             tracing::error!(scope = %scope, failure = %failure, "failure not recorded");
             for case in cases {
@@ -929,6 +936,15 @@ fn stopped<R: Remediation>() -> Failure {
 fn not_verified(applied: u32) -> Failure {
     let message = format!("written {applied} times and not read back");
     Failure::new(Class::Permanent, "engine", "NotVerified", message)
+}
+
+/// What a call answers, if it does so within this time. Nothing that has no time left is begun.
+pub(super) async fn within<T>(left: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    if left.is_zero() {
+        return Err(out_of_time());
+    }
+    let answer = tokio::time::timeout(left, call).await;
+    answer.unwrap_or_else(|_| Err(out_of_time()))
 }
 
 pub(super) fn out_of_time() -> Failure {
