@@ -407,7 +407,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Claims, resolves, applies the guardrails, and groups by scope. The same matter from two messages is one case.
-    /// `only_asking`: nothing will be written, and a function that is switched off says as well what it would do.
+    /// `only_asking`: nothing will be written, and a function that is switched off or stopped says as well what it would do.
     async fn claim(&self, inputs: Vec<Input>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
@@ -434,8 +434,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             };
             for finding in findings {
-                if finding.asked == Some(Asked::Undo) && !only_asking {
-                    if self.policy.stop {
+                if finding.asked == Some(Asked::Undo) {
+                    if self.policy.stop && !only_asking {
                         decline(&mut claimed.summary, Some(&finding), Reason::new("stopped", STOPPED));
                     } else if let Err(failure) = self.undoing(message, &finding, &mut claimed, half).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
@@ -444,8 +444,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                     }
                     continue;
                 }
-                let claim = self.refuse_finding(&finding).filter(|_| !only_asking);
-                match claim.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
+                let refused = self.refuse_finding(&finding, only_asking);
+                match refused.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
                     Claim::Targets(targets) => {
                         let mut finding = finding;
                         if !self.remediation.answers(&finding) {
@@ -645,15 +645,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Err(last.unwrap_or_else(round::out_of_time))
     }
 
-    /// Guardrails on the finding as a whole. These leave a line in the log, and no record.
-    fn refuse_finding(&self, finding: &Finding) -> Option<Reason> {
+    /// Guardrails on the finding as a whole. These leave a line in the log, and no record. `only_asking`: as for [`Self::claim`].
+    fn refuse_finding(&self, finding: &Finding, only_asking: bool) -> Option<Reason> {
         if finding.asked == Some(Asked::Other) {
             return Some(Reason::new(
                 "other-action",
                 "a custom action that none of the functions answers to",
             ));
         }
-        if self.policy.mode_of(&finding.evidence.kind) == Mode::Off {
+        if !only_asking && self.policy.mode_of(&finding.evidence.kind) == Mode::Off {
             let text = format!("{} is switched off for {}", R::NAME, finding.evidence.kind);
             return Some(Reason::new("off", text));
         }

@@ -1701,6 +1701,43 @@ async fn an_explanation_writes_nothing_in_any_mode() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s25_an_explanation_passes_over_the_mode_and_over_no_guardrail() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let mut suppressed = control("S3.17", "a");
+    suppressed["detail"]["findings"][0]["Workflow"]["Status"] = json!("SUPPRESSED");
+    let undo = chosen("Undo remediation", "a");
+    for settings in [json!({ "mode": "off" }), json!({}), json!({ "stop": true })] {
+        let explaining = world.engine_with(&settings, Faults::default());
+        for (event, expected) in [
+            (&suppressed, "declined suppressed"),
+            (&chosen("Something", "a"), "declined other-action"),
+            (&chosen("Remediate", "a"), "a WouldRemediate put-out"),
+            (&undo, "declined nothing-to-undo"),
+        ] {
+            assert_eq!(
+                world.explain(&explaining, event).await.unwrap(),
+                [expected],
+                "{settings}"
+            );
+        }
+    }
+
+    // An undo is explained as one.
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    let before = (world.record("a"), world.ledger.writes());
+    for settings in [json!({ "mode": "off" }), json!({}), json!({ "stop": true })] {
+        let explaining = world.engine_with(&settings, Faults::default());
+        assert_eq!(
+            world.explain(&explaining, &undo).await.unwrap(),
+            ["a WouldRemediate light"]
+        );
+    }
+    assert_eq!((world.record("a"), world.ledger.writes()), before);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_wrote_first_is_heard() {
     // Two instances with the same finding: the one that comes late adopts what the other has done.
     let world = World::lit(["a"]);
