@@ -13,11 +13,7 @@ mod case;
 mod policy;
 mod round;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
@@ -76,6 +72,21 @@ impl<R: Remediation> Default for Claimed<R> {
     }
 }
 
+impl<R: Remediation> Claimed<R> {
+    /// A record is one case, whoever brings it: a word for an undo comes first, and goes before what began it.
+    fn add(&mut self, scope: R::Scope, case: Case<R>) {
+        let cases = self.groups.entry(scope).or_default();
+        match cases.iter_mut().find(|known| known.id == case.id) {
+            Some(known) => {
+                known.messages.extend(case.messages);
+                known.again.extend(case.again);
+                known.channels.extend(case.channels);
+            }
+            None => cases.push(case),
+        }
+    }
+}
+
 /// A target in its own name, or the one that was claimed where it has none; with what stands against it.
 struct Named<T> {
     target: T,
@@ -98,12 +109,41 @@ const RESOLVING: usize = 8;
 
 /// One of the events of an invocation.
 struct Input {
+    origin: Origin,
+    intake: Intake,
+}
+
+/// What brings a case.
+#[derive(Clone)]
+struct Origin {
+    /// The input's.
     number: usize,
     /// The message's; nothing where it is none.
     id: String,
     /// It has been delivered before, or nobody knows whether it has.
     again: bool,
-    intake: Intake,
+}
+
+impl Origin {
+    /// An event or an order by itself, which bears no sign of how often it was given.
+    fn alone() -> Self {
+        Self {
+            number: 0,
+            id: String::new(),
+            again: true,
+        }
+    }
+
+    /// The first that brings a case sees to it that others are told.
+    fn bring<R: Remediation>(&self, case: &mut Case<R>) {
+        if case.messages.is_empty() {
+            case.teller.clone_from(&self.id);
+        }
+        case.messages.push(self.number);
+        if self.again {
+            case.again.insert(self.id.clone());
+        }
+    }
 }
 
 /// What became of an invocation.
@@ -160,9 +200,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         for (index, message) in messages.into_iter().enumerate() {
             match message.intake {
                 Ok(intake) => intakes.push(Input {
-                    number: index,
-                    id: message.id.clone(),
-                    again: message.again,
+                    origin: Origin {
+                        number: index,
+                        id: message.id.clone(),
+                        again: message.again,
+                    },
                     intake,
                 }),
                 Err(error) => {
@@ -180,9 +222,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// Works through one event. Nothing says whether it has come before, so that it is taken as if it had.
     pub async fn event(&self, intake: Intake, deadline: Deadline) -> Summary {
         let input = Input {
-            number: 0,
-            id: String::new(),
-            again: true,
+            origin: Origin::alone(),
             intake,
         };
         let (mut summary, again) = self.run(vec![input], deadline).await;
@@ -280,9 +320,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             at: self.clock.now(),
         };
         let (scope, mut case) = self.recorded(record, kind, Some(word))?;
-        case.messages = vec![0];
-        // An order bears no sign of how often it was given.
-        case.again.insert(String::new());
+        Origin::alone().bring(&mut case);
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
         }
@@ -298,23 +336,32 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// Whoever gave this word got no answer to it, and others may not have got theirs. An order that is given again is the only
     /// sign of that.
     async fn tell_again(&self, record: Record, deadline: Deadline) {
-        if !record.untold && !record.unanswered {
-            return;
+        let origin = Origin::alone();
+        if let Some((scope, mut case)) = self.untold(record, &origin) {
+            origin.bring(&mut case);
+            self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
+                .await;
         }
+    }
+
+    /// The case of a record that has ended, and of which not everybody may know since that in whose delivery it was written comes
+    /// again: it is told, and nothing else is done.
+    fn untold(&self, record: Record, origin: &Origin) -> Option<(R::Scope, Case<R>)> {
         let notice = record.untold;
-        let outcome = match &record.status {
-            Status::Settled(outcome) => outcome.clone(),
-            Status::Intended | Status::Reverting => return,
+        if !origin.again || record.teller != origin.id || !(notice || record.unanswered) {
+            return None;
+        }
+        let Status::Settled(outcome) = record.status.clone() else {
+            return None;
         };
-        let Ok((scope, mut case)) = self.recorded(record, Kind::Undo, None) else {
-            return;
+        let (scope, case) = self.recorded(record, Kind::Undo, None).ok()?;
+        let case = Case {
+            replayed: true,
+            notice,
+            outcome: Some(outcome),
+            ..case
         };
-        case.again.insert(case.teller.clone());
-        case.replayed = true;
-        case.notice = notice;
-        case.outcome = Some(outcome);
-        self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
-            .await;
+        Some((scope, case))
     }
 
     /// The case of a record that somebody's word, or a second delivery, brings up again.
@@ -335,36 +382,44 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Ok((scope, case))
     }
 
-    /// The cases of what was done about a finding that somebody wants undone.
+    /// The cases of what was done about a finding that somebody wants undone; and of what the same message has undone, if it comes
+    /// again and not everybody may know.
     async fn undoing(
         &self,
-        message: usize,
+        origin: &Origin,
         finding: &Finding,
         claimed: &mut Claimed<R>,
         deadline: Deadline,
     ) -> Result<(), Failure> {
         let records = self.of_finding(&finding.evidence, deadline).await?;
-        let records: Vec<_> = records
-            .into_iter()
-            .filter(|record| record.account == *self.actor.account() && revertible(record).is_ok())
-            .collect();
-        if records.is_empty() {
+        let own = |record: &Record| record.account == *self.actor.account();
+        let mut is_idle = true;
+        for record in records.into_iter().filter(own) {
+            let (scope, mut case) = if revertible(&record).is_ok() {
+                let word = Word {
+                    by: Asked::Undo.by().to_owned(),
+                    at: self.clock.now(),
+                };
+                self.recorded(record, Kind::Undo, Some(word))?
+            } else if matches!(record.status, Status::Settled(Outcome::Undone(_)))
+                && let Some(untold) = self.untold(record, origin)
+            {
+                untold
+            } else {
+                continue;
+            };
+            origin.bring(&mut case);
+            case.channels.insert(finding.evidence.channel.clone());
+            claimed.add(scope, case);
+            is_idle = false;
+        }
+        if is_idle {
             let text = format!("{} has changed nothing for this finding that could be undone", R::NAME);
             decline(
                 &mut claimed.summary,
                 Some(finding),
                 Reason::new("nothing-to-undo", text),
             );
-        }
-        for record in records {
-            let word = Word {
-                by: Asked::Undo.by().to_owned(),
-                at: self.clock.now(),
-            };
-            let (scope, mut case) = self.recorded(record, Kind::Undo, Some(word))?;
-            case.messages = vec![message];
-            case.channels.insert(finding.evidence.channel.clone());
-            claimed.groups.entry(scope).or_default().push(case);
         }
         Ok(())
     }
@@ -375,9 +430,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// When AWS or the ledger cannot be read.
     pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
         let input = Input {
-            number: 0,
-            id: String::new(),
-            again: false,
+            origin: Origin {
+                again: false,
+                ..Origin::alone()
+            },
             intake,
         };
         let claimed = self.claim(vec![input], true, deadline).await;
@@ -411,21 +467,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     async fn claim(&self, inputs: Vec<Input>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
-        let mut ids = BTreeMap::new();
-        let mut again = BTreeSet::new();
         // Whatever cannot be looked up or resolved must not keep the others from being settled.
         let half = deadline.half(self.clock.now());
-        for Input {
-            number: message,
-            id,
-            again: is_again,
-            intake,
-        } in inputs
-        {
-            ids.insert(message, id);
-            if is_again {
-                again.insert(message);
-            }
+        for Input { origin, intake } in inputs {
             let findings = match intake {
                 Intake::Findings(findings) => findings,
                 Intake::Declined(reason) => {
@@ -437,10 +481,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 if finding.asked == Some(Asked::Undo) {
                     if self.policy.stop && !only_asking {
                         decline(&mut claimed.summary, Some(&finding), Reason::new("stopped", STOPPED));
-                    } else if let Err(failure) = self.undoing(message, &finding, &mut claimed, half).await {
+                    } else if let Err(failure) = self.undoing(&origin, &finding, &mut claimed, half).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
                         claimed.summary.unsettled.push(failure.to_string());
-                        claimed.redeliver.push(message);
+                        claimed.redeliver.push(origin.number);
                     }
                     continue;
                 }
@@ -451,14 +495,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         if !self.remediation.answers(&finding) {
                             finding.evidence.channel = Channel::Direct;
                         }
-                        requests.push((message, finding, targets));
+                        requests.push((origin.clone(), finding, targets));
                     }
                     Claim::Declined(reason) => decline(&mut claimed.summary, Some(&finding), reason),
                     Claim::Unreadable(error) => {
                         let (id, kind) = (finding.evidence.id.as_str(), finding.evidence.kind.as_str());
                         tracing::error!(finding = id, kind, error = %error, "unreadable finding");
                         claimed.summary.unsettled.push(format!("{kind}: {error}"));
-                        claimed.redeliver.push(message);
+                        claimed.redeliver.push(origin.number);
                     }
                 }
             }
@@ -482,7 +526,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
         let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
         let mut begun = Vec::new();
-        for (message, finding, targets) in requests {
+        for (origin, finding, targets) in requests {
             for meant in targets {
                 let named_as = |target, refused, failure| Named {
                     target,
@@ -530,43 +574,34 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         let case = cases.entry(scope).or_default().entry(id.clone()).or_insert_with(new);
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
-                        let message_id = ids.get(&message).cloned().unwrap_or_default();
-                        if case.messages.is_empty() {
-                            case.teller.clone_from(&message_id);
-                        }
-                        case.messages.push(message);
-                        if again.contains(&message) {
-                            case.again.insert(message_id);
-                        }
+                        origin.bring(case);
                     }
                 }
             }
-            if again.contains(&message) {
-                begun.push((
-                    message,
-                    ids.get(&message).cloned().unwrap_or_default(),
-                    finding.evidence,
-                ));
+            if origin.again {
+                begun.push((origin, finding.evidence));
             }
         }
         for (scope, cases) in cases {
-            claimed.groups.entry(scope).or_default().extend(cases.into_values());
+            for case in cases.into_values() {
+                claimed.add(scope.clone(), case);
+            }
         }
         let half = deadline.half(self.clock.now());
-        let begun = begun.into_iter().map(|(message, id, evidence)| {
+        let begun = begun.into_iter().map(|(origin, evidence)| {
             async move {
                 let records = self.of_finding(&evidence, half).await;
-                (message, id, evidence, records)
+                (origin, evidence, records)
             }
             .boxed()
         });
         let begun: Vec<_> = stream::iter(begun).buffered(RESOLVING).collect().await;
-        for (message, id, evidence, records) in begun {
-            let resumed = records.and_then(|records| self.resume(message, &id, &evidence, records, &mut claimed));
+        for (origin, evidence, records) in begun {
+            let resumed = records.and_then(|records| self.resume(&origin, &evidence, records, &mut claimed));
             if let Err(failure) = resumed {
                 tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
                 claimed.summary.unsettled.push(failure.to_string());
-                claimed.redeliver.push(message);
+                claimed.redeliver.push(origin.number);
             }
         }
         claimed
@@ -576,8 +611,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// to another target, or to none.
     fn resume(
         &self,
-        message: usize,
-        id: &str,
+        origin: &Origin,
         evidence: &Evidence,
         records: Vec<Record>,
         claimed: &mut Claimed<R>,
@@ -597,10 +631,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             };
             let (scope, mut case) = self.recorded(record, kind, None)?;
             case.refused = self.refuse_target(&case.target, &case.evidence.kind);
-            case.messages = vec![message];
-            id.clone_into(&mut case.teller);
-            case.again.insert(id.to_owned());
-            claimed.groups.entry(scope).or_default().push(case);
+            origin.bring(&mut case);
+            claimed.add(scope, case);
         }
         Ok(())
     }

@@ -1572,6 +1572,67 @@ async fn s91_an_order_that_nobody_was_told_of_says_so_and_tells_when_it_is_given
 }
 
 #[tokio::test(start_paused = true)]
+async fn s91_an_undo_by_a_custom_action_is_told_when_its_message_comes_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let (event, undo) = (control("S3.17", "a"), chosen("Undo remediation", "a"));
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    world.told.0.is_out_of_reach(true);
+    for times in 1..=2 {
+        let done = world.batch(&engine, &[("u", times, &undo)]).await;
+        assert_eq!(
+            (told(&done.summary), done.redeliver),
+            (vec!["a Undone lit".to_owned()], vec!["u".to_owned()])
+        );
+    }
+    world.told.0.is_out_of_reach(false);
+    let outcomes = || -> Vec<_> {
+        let reports = world.told.0.reports().into_iter();
+        reports.map(|report| report.outcome.name()).collect()
+    };
+    let other = world.batch(&engine, &[("other", 2, &undo)]).await;
+    assert_eq!(told(&other.summary), ["declined nothing-to-undo"]);
+    assert_eq!(outcomes(), ["Remediated"], "another message does not tell for it");
+    let done = world.batch(&engine, &[("u", 3, &undo)]).await;
+    assert_eq!((done.redeliver.len(), outcomes()), (0, vec!["Remediated", "Undone"]));
+    let done = world.batch(&engine, &[("u", 4, &undo)]).await;
+    assert_eq!(told(&done.summary), ["declined nothing-to-undo"]);
+    assert_eq!(outcomes().len(), 2, "once");
+    assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_is_asked_for_twice_at_once_is_one() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.batch(&engine, &[("m", 1, &control("S3.17", "a"))]).await;
+    let undo = chosen("Undo remediation", "a");
+    world.house.0.writes.plan([Fault::Denied]);
+    let done = world.batch(&engine, &[("u", 1, &undo), ("v", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Failed denied".to_owned()], vec!["u".to_owned(), "v".to_owned()])
+    );
+    let done = world.batch(&engine, &[("u", 2, &undo), ("v", 2, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Undone lit".to_owned()], Vec::new())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s33_an_order_that_is_refused_tells_of_no_other_delivery() {
+    let world = World::lit(["a", "b"]);
+    let careful = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    world.batch(&careful, &[("m", 1, &control("S3.17", "a"))]).await;
+    assert_eq!(world.undo(&careful, "a").await, Err("Refused".to_owned()));
+    world.batch(&world.engine(), &[("n", 1, &control("S3.17", "b"))]).await;
+    assert_eq!(world.approve(&careful, "b").await, Err("Refused".to_owned()));
+    assert_eq!(world.told.0.notices(), ["AwaitingApproval a", "Remediated b"]);
+    assert_eq!(world.told.0.reports().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s9_a_ledger_that_hangs_holds_nobody_beyond_the_deadline() {
     let hangs = |_: &str| Duration::from_secs(3600);
     let world = World::lit(["a"]);
