@@ -1621,6 +1621,39 @@ async fn an_undo_that_is_asked_for_twice_at_once_is_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_word_for_an_undo_goes_before_findings_that_come_with_it() {
+    // The same finding, whose change could not be made; and another one about the same lamp.
+    let (event, undo) = (control("S3.17", "a"), chosen("Undo remediation", "a"));
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.house.0.writes.plan([Fault::Denied]);
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    let done = world.batch(&engine, &[("m", 2, &event), ("u", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Undone lit".to_owned()], vec![])
+    );
+    assert!(world.record("a").reverted.is_some());
+
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    let other = config("a");
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    let shown = world.batch(&dry, &[("n", 1, &other), ("u", 1, &undo)]).await;
+    assert_eq!(told(&shown.summary), ["a AlreadyInPlace out", "a WouldRemediate light"]);
+    let other = config_at("a", "2026-11-20T09:13:00Z");
+    let done = world.batch(&engine, &[("n", 1, &other), ("u", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Declined undone".to_owned(), "a Undone lit".to_owned()], vec![])
+    );
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn s33_an_order_that_is_refused_tells_of_no_other_delivery() {
     let world = World::lit(["a", "b"]);
     let careful = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
