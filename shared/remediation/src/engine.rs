@@ -13,7 +13,11 @@ mod case;
 mod policy;
 mod round;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde::Serialize;
@@ -735,6 +739,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 case.repeated = true;
             }
         }
+        let owed = groups.values().flatten().filter(|case| case.notice);
+        let owed: BTreeSet<RecordId> = owed.map(|case| case.id.clone()).collect();
         let settling = groups.into_iter().map(|(scope, mut cases)| {
             async move {
                 let settled = self.settle(&scope, &mut cases, is_sweep, deadline).await;
@@ -779,7 +785,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.outcomes.push(report);
             }
         }
-        self.quieten(&mut news, deadline).await;
+        self.quieten(&mut news, &owed, deadline).await;
         let left = deadline.remaining_to_report(self.clock.now());
         let unknown = self.reporter.report(R::NAME, &news, &gauges, left).await;
         let mut known = Vec::new();
@@ -814,13 +820,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         (summary, redeliver)
     }
 
-    /// That the budget is spent is told once an hour, and not with each plan that waits for it.
-    async fn quieten(&self, news: &mut [Report], deadline: Deadline) {
+    /// That the budget is spent is told once an hour, and not with each plan that waits for it. Whoever may have had the turn and could not
+    /// tell, which is `owed`, or cannot know whose turn it is, tells: once more rather than never.
+    async fn quieten(&self, news: &mut [Report], owed: &BTreeSet<RecordId>, deadline: Deadline) {
         let waits = |report: &&mut Report| {
             report.notice
                 && matches!(&report.outcome, Outcome::AwaitingApproval(reason) if reason.code == Reason::BUDGET)
         };
         let mut waiting: Vec<_> = news.iter_mut().filter(waits).collect();
+        let is_owed = waiting.iter().any(|report| owed.contains(&report.record));
         let Some((first, others)) = waiting.split_first_mut() else {
             return;
         };
@@ -835,7 +843,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         // The other half is for telling.
         let left = deadline.remaining_to_report(now) / 2;
         let turn = within(left, self.ledger.turn(&key, HOUR, now)).await;
-        first.notice = matches!(turn, Ok(Turn::Ours));
+        if let Err(failure) = &turn {
+            tracing::warn!(key, failure = %failure, "whose turn it is to tell of the budget is not known");
+        }
+        first.notice = is_owed || !matches!(turn, Ok(Turn::At(_)));
     }
 
     /// Looks up what the ledger knows of the cases; what has ended before is not done again.

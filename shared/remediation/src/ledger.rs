@@ -287,7 +287,7 @@ pub trait Ledger: Send + Sync {
         budget: &Budget,
     ) -> impl Future<Output = Result<Vec<Written>, Failure>> + Send;
 
-    /// Takes the turn for `key` if nobody took it within the last `every`.
+    /// Takes the turn for `key` if nobody took it within the last `every`. Taken for no time it is free again, whosever it was.
     fn turn(&self, key: &str, every: Duration, now: Timestamp) -> impl Future<Output = Result<Turn, Failure>> + Send;
 }
 

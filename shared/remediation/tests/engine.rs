@@ -1666,6 +1666,42 @@ async fn s33_an_order_that_is_refused_tells_of_no_other_delivery() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s24_the_notice_of_a_spent_budget_is_sent_once_an_hour_and_not_lost() {
+    let world = World::lit(["a", "b", "c", "d", "e"]);
+    let settings = json!({ "changesPerHour": 1 });
+    let engine = world.engine_with(&settings, Faults::default());
+    let waiting = || -> usize {
+        let notices = world.told.0.notices().into_iter();
+        notices.filter(|notice| notice.starts_with("AwaitingApproval")).count()
+    };
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(config);
+    world.batch(&engine, &[("a", 1, &a)]).await;
+    world.told.0.is_out_of_reach(true);
+    for times in 1..=2 {
+        let done = world.batch(&engine, &[("b", times, &b), ("c", times, &c)]).await;
+        assert!(!done.redeliver.is_empty());
+    }
+    world.told.0.is_out_of_reach(false);
+    world.batch(&engine, &[("d", 1, &d)]).await;
+    assert_eq!(waiting(), 0, "it is the matter of those that come again");
+    world.batch(&engine, &[("b", 3, &b), ("c", 3, &c)]).await;
+    assert_eq!(waiting(), 1);
+    world.batch(&engine, &[("b", 4, &b), ("c", 4, &c), ("e", 1, &e)]).await;
+    assert_eq!(waiting(), 1, "once an hour");
+
+    // Whoever cannot know whether it was sent sends it.
+    let world = World::lit(["a", "b"]);
+    let no_turn = |call: &str| Duration::from_secs(if call == "turn" { 3600 } else { 0 });
+    let engine = world.slow_engine(&settings, no_turn);
+    let begun = world.clock.now();
+    world.batch(&engine, &[("a", 1, &a), ("b", 1, &b)]).await;
+    let mut notices = world.told.0.notices();
+    notices.sort();
+    assert_eq!(notices, ["AwaitingApproval b", "Remediated a"]);
+    assert!((world.clock.now() - begun).num_seconds() <= 62);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s9_a_ledger_that_hangs_holds_nobody_beyond_the_deadline() {
     let hangs = |_: &str| Duration::from_secs(3600);
     let world = World::lit(["a"]);
