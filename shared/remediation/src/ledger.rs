@@ -261,12 +261,13 @@ pub enum Turn {
     At(Timestamp),
 }
 
-/// Where matters are kept. All reads are consistent: what was stored before the call began is seen.
+/// Where matters are kept. Reads are consistent, so that what was stored before the call began is seen; all but
+/// [`Self::of_finding`].
 pub trait Ledger: Send + Sync {
     /// The records that exist among these, in any order.
     fn find(&self, ids: &[RecordId]) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
 
-    /// The records of a function about any version of a finding.
+    /// The records of a function about any version of a finding, each as it is; one that was stored just now may be missing.
     fn of_finding(
         &self,
         remediation: &str,
