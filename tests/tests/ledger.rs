@@ -258,6 +258,11 @@ async fn behaves(ledger: impl Ledger) {
     );
     assert_eq!(ledger.turn("other", every, now()).await.unwrap(), Turn::Ours);
     assert_eq!(ledger.turn("waf", every, now() + every).await.unwrap(), Turn::Ours);
+
+    // Taken for no time it is given back.
+    let free = ledger.turn("other", Duration::ZERO, now()).await.unwrap();
+    assert_eq!(free, Turn::Ours);
+    assert_eq!(ledger.turn("other", every, now()).await.unwrap(), Turn::Ours);
 }
 
 /// What counts is stored as long as there is room, and not beyond, whoever writes.

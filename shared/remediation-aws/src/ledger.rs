@@ -3,7 +3,7 @@
 //! | what | `pk` | `sk` |
 //! |---|---|---|
 //! | record | `record#<id>` | `record` |
-//! | standing entry | `standing#<remediation>#<scope>` | the target |
+//! | standing entry | `standing#<account>#<remediation>#<scope>` | the target |
 //! | turn | `turn#<key>` | `turn` |
 //! | budget | `budget#<remediation>#<account>#<hour>` | `budget` |
 //! | link of the chain | `chain#<remediation>` | its number |
@@ -11,8 +11,8 @@
 //! Two indexes find records: `by-finding` (`finding`, `remediation`) and `by-time` (`remediation`, `updated_at`).
 //!
 //! Records and standing entries carry their revision in `rev` and the whole of themselves as JSON in `body`; the other
-//! attributes are for the reader. Every write is a transaction that the SDK gives an idempotency token, so that a lost
-//! answer and a second try store once.
+//! attributes are for the reader. All but turns are written in transactions that the SDK gives an idempotency token, so that a
+//! lost answer and a second try store once. A turn whose answer is lost reads as somebody else's.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -68,6 +68,8 @@ const BY_TIME: &str = "by-time";
 /// budget and the chain need one each.
 const KEYS: usize = 100;
 const ENTRIES: usize = 49;
+/// How often a batch is read on where DynamoDB leaves keys out: for their size, 16 MB at once, or since it is asked too much.
+const READS: u32 = 8;
 /// Reads under way at once.
 const PARALLEL: usize = 8;
 /// How often a transaction is tried against other writers of the chain.
@@ -96,7 +98,10 @@ impl DynamoLedger {
             keys.map_err(|error| unbuildable(OPERATION, &error))?,
         )]);
         let mut records = Vec::with_capacity(ids.len());
-        while !wanted.is_empty() {
+        for attempt in 0..READS {
+            if attempt > 0 {
+                SystemClock.sleep(Class::Throttled.pause(attempt, jitter())).await;
+            }
             let call = self.client.batch_get_item().set_request_items(Some(wanted));
             let answer = call.send().await.map_err(|error| classify(OPERATION, &error))?;
             for item in answer.responses.unwrap_or_default().into_values().flatten() {
@@ -110,8 +115,12 @@ impl DynamoLedger {
                 });
             }
             wanted = answer.unprocessed_keys.unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(records);
+            }
         }
-        Ok(records)
+        let text = format!("{} of {} records were read in {READS} calls", records.len(), ids.len());
+        Err(Failure::new(Class::Throttled, OPERATION, "UnprocessedKeys", text))
     }
 
     /// These records, as they are stored.
@@ -529,6 +538,12 @@ fn mark(written: &mut [Written], index: usize, as_what: Written) {
 fn is_spending<C>(entries: &[Entry<C>], written: &[Written], index: usize) -> bool {
     let is_open = written.get(index) == Some(&Written::Stored);
     is_open && entries.get(index).is_some_and(Entry::spends)
+}
+
+/// What keeps the processes apart that wait at the same time.
+fn jitter() -> u8 {
+    let micros = SystemClock.now().timestamp_subsec_micros();
+    u8::try_from(micros % 256).unwrap_or(u8::MAX)
 }
 
 /// A time as text that sorts as times do.

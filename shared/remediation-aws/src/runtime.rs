@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Display,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ use remediation::{
     intake::{self, Command, Invocation, Message, Order},
     ledger::{Ledger, Turn},
     notice::Notice,
-    settings::{Document, InvalidSettings, SettingsReader, list},
+    settings::{Document, Exemption, InvalidSettings, SettingsReader, list},
 };
 use serde_json::{Value, json, value::RawValue};
 use tracing_subscriber::filter::LevelFilter;
@@ -54,7 +54,7 @@ struct Function<B, C> {
     settings: Arc<SettingsStore>,
     ledger: DynamoLedger,
     reporter: AwsReporter,
-    /// Exemptions whose end was looked after.
+    /// Exemptions of whose end people have been told.
     ending: Mutex<BTreeSet<String>>,
 }
 
@@ -216,8 +216,13 @@ where
             diagnostic("SettingsInvalid", &failure)
         })?;
         let home = Arc::new(home);
-        self.tell_of_ends(R::NAME, &home.policy).await;
         let answer = self.respond(&home, invocation, deadline).await;
+        // Whoever cannot be told must hold up neither the findings nor the answer.
+        let left = deadline.remaining(SystemClock.now());
+        let telling = self.tell_of_ends(R::NAME, &home.policy).boxed_local();
+        if tokio::time::timeout(left, telling).await.is_err() {
+            tracing::warn!("there was no time to tell of exemptions that end");
+        }
         #[expect(clippy::cast_precision_loss, reason = "the calls of one run")]
         self.reporter
             .measure(R::NAME, "AwsCalls", self.aws.calls().saturating_sub(before) as f64);
@@ -406,23 +411,37 @@ where
                 exemption.control,
                 exemption.expires
             );
-            let is_new = self
-                .ending
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(key.clone());
-            if !is_new {
+            if self.ending().contains(&key) {
                 continue;
             }
-            match self.ledger.turn(&key, TOLD_EVERY, now).await {
-                Ok(Turn::Ours) => drop(self.reporter.publish(&Notice::of_expiry(exemption)).await),
-                Ok(Turn::At(_)) => {}
+            match self.tell_of_end(exemption, &key, now).await {
+                Ok(true) => {
+                    self.ending().insert(key);
+                }
+                // It has been logged; the next event tries again.
+                Ok(false) => {}
                 Err(failure) => tracing::warn!(failure = %failure, "nobody was told of an exemption that ends"),
             }
         }
         if count > 0.0 {
             self.reporter.measure(remediation, "ExemptionsEnding", count);
         }
+    }
+
+    /// Whether people have been told of an exemption's end, by this function or by another.
+    async fn tell_of_end(&self, exemption: &Exemption, key: &str, now: Timestamp) -> Result<bool, Failure> {
+        if self.ledger.turn(key, TOLD_EVERY, now).await? != Turn::Ours
+            || self.reporter.publish(&Notice::of_expiry(exemption)).await
+        {
+            return Ok(true);
+        }
+        // For no time, which gives it back: whoever comes next tells.
+        self.ledger.turn(key, Duration::ZERO, now).await?;
+        Ok(false)
+    }
+
+    fn ending(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

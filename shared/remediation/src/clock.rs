@@ -56,12 +56,26 @@ impl Deadline {
         Self(now + duration)
     }
 
-    /// The time left for telling what was done, out of what is kept back; a second stays for the answer itself.
+    /// The time left for recording that the work is not done: the first second of what is kept back.
+    #[must_use]
+    pub fn remaining_to_record(&self, now: Timestamp) -> Duration {
+        self.and(Duration::from_secs(1)).remaining(now)
+    }
+
+    /// The time left for telling what was done, out of what is kept back; a second stays for what follows.
     #[must_use]
     pub fn remaining_to_report(&self, now: Timestamp) -> Duration {
-        (self.0 + Self::RESERVE - Duration::from_secs(1) - now)
-            .to_std()
-            .unwrap_or_default()
+        self.and(Self::RESERVE - Duration::from_secs(1)).remaining(now)
+    }
+
+    /// The time left for noting who was told; half a second stays for the answer itself.
+    #[must_use]
+    pub fn remaining_to_note(&self, now: Timestamp) -> Duration {
+        self.and(Self::RESERVE - Duration::from_millis(500)).remaining(now)
+    }
+
+    fn and(&self, more: Duration) -> Self {
+        Self(self.0 + more)
     }
 
     /// A deadline after half of the time that is left.
@@ -113,6 +127,17 @@ mod tests {
         );
         assert_eq!(
             deadline.remaining_to_report(over + Duration::from_secs(60)),
+            Duration::ZERO
+        );
+        let kept = [
+            deadline.remaining_to_record(over),
+            deadline.remaining_to_report(over),
+            deadline.remaining_to_note(over),
+            Deadline::RESERVE,
+        ];
+        assert!(kept.is_sorted_by(|one, next| one < next), "{kept:?}");
+        assert_eq!(
+            deadline.remaining_to_record(over + Duration::from_secs(1)),
             Duration::ZERO
         );
     }

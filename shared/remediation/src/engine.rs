@@ -24,6 +24,7 @@ use serde::Serialize;
 
 use case::{Case, Kind, to_json};
 pub use policy::{AlwaysOn, Policy, Switch};
+use round::within;
 
 use crate::{
     Claim, Remediation, Resolution,
@@ -60,8 +61,8 @@ pub struct Engine<R, L, P, C> {
 /// What findings ask for, before anything is looked at.
 struct Claimed<R: Remediation> {
     groups: BTreeMap<R::Scope, Vec<Case<R>>>,
-    /// The inputs that hold what cannot be read.
-    unreadable: Vec<usize>,
+    /// The inputs that have to come again, whatever becomes of the groups.
+    redeliver: Vec<usize>,
     summary: Summary,
 }
 
@@ -69,8 +70,23 @@ impl<R: Remediation> Default for Claimed<R> {
     fn default() -> Self {
         Self {
             groups: BTreeMap::new(),
-            unreadable: Vec::new(),
+            redeliver: Vec::new(),
             summary: Summary::default(),
+        }
+    }
+}
+
+impl<R: Remediation> Claimed<R> {
+    /// A record is one case, whoever brings it: a word for an undo comes first, and goes before what began it.
+    fn add(&mut self, scope: R::Scope, case: Case<R>) {
+        let cases = self.groups.entry(scope).or_default();
+        match cases.iter_mut().find(|known| known.id == case.id) {
+            Some(known) => {
+                known.messages.extend(case.messages);
+                known.again.extend(case.again);
+                known.channels.extend(case.channels);
+            }
+            None => cases.push(case),
         }
     }
 }
@@ -90,17 +106,48 @@ const STOPPED: &str = "everything is stopped: set stop to false in the settings 
 const UNTOLD: &str = "not everybody was told";
 /// The measure of how long it took from the activity to the fix.
 pub const SECONDS_TO_FIX: &str = "SecondsToFix";
-/// Resolutions under way at once.
+/// How often people are told that the budget is spent.
+const HOUR: Duration = Duration::from_secs(3600);
+/// Targets and findings that are looked up at once.
 const RESOLVING: usize = 8;
 
 /// One of the events of an invocation.
 struct Input {
+    origin: Origin,
+    intake: Intake,
+}
+
+/// What brings a case.
+#[derive(Clone)]
+struct Origin {
+    /// The input's.
     number: usize,
     /// The message's; nothing where it is none.
     id: String,
     /// It has been delivered before, or nobody knows whether it has.
     again: bool,
-    intake: Intake,
+}
+
+impl Origin {
+    /// An event or an order by itself, which bears no sign of how often it was given.
+    fn alone() -> Self {
+        Self {
+            number: 0,
+            id: String::new(),
+            again: true,
+        }
+    }
+
+    /// The first that brings a case sees to it that others are told.
+    fn bring<R: Remediation>(&self, case: &mut Case<R>) {
+        if case.messages.is_empty() {
+            case.teller.clone_from(&self.id);
+        }
+        case.messages.push(self.number);
+        if self.again {
+            case.again.insert(self.id.clone());
+        }
+    }
 }
 
 /// What became of an invocation.
@@ -157,9 +204,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         for (index, message) in messages.into_iter().enumerate() {
             match message.intake {
                 Ok(intake) => intakes.push(Input {
-                    number: index,
-                    id: message.id.clone(),
-                    again: message.again,
+                    origin: Origin {
+                        number: index,
+                        id: message.id.clone(),
+                        again: message.again,
+                    },
                     intake,
                 }),
                 Err(error) => {
@@ -177,9 +226,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// Works through one event. Nothing says whether it has come before, so that it is taken as if it had.
     pub async fn event(&self, intake: Intake, deadline: Deadline) -> Summary {
         let input = Input {
-            number: 0,
-            id: String::new(),
-            again: true,
+            origin: Origin::alone(),
             intake,
         };
         let (mut summary, again) = self.run(vec![input], deadline).await;
@@ -254,8 +301,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         kind: Kind,
         admits: impl FnOnce(&Record) -> Result<(), String>,
     ) -> Result<Summary, Failure> {
-        let record = self.ledger.find(std::slice::from_ref(id)).await?.into_iter().next();
-        let record = record.filter(|record| record.remediation == R::NAME);
+        let left = deadline.remaining(self.clock.now());
+        let found = within(left, self.ledger.find(std::slice::from_ref(id))).await?;
+        let record = found.into_iter().find(|record| record.remediation == R::NAME);
         let record = record.ok_or_else(|| refuse(id, "NoSuchRecord", format!("no such record of {}", R::NAME)))?;
         if record.account != *self.actor.account() {
             let why = format!(
@@ -276,9 +324,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             at: self.clock.now(),
         };
         let (scope, mut case) = self.recorded(record, kind, Some(word))?;
-        case.messages = vec![0];
-        // An order bears no sign of how often it was given.
-        case.again.insert(String::new());
+        Origin::alone().bring(&mut case);
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
         }
@@ -294,23 +340,32 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// Whoever gave this word got no answer to it, and others may not have got theirs. An order that is given again is the only
     /// sign of that.
     async fn tell_again(&self, record: Record, deadline: Deadline) {
-        if !record.untold && !record.unanswered {
-            return;
+        let origin = Origin::alone();
+        if let Some((scope, mut case)) = self.untold(record, &origin) {
+            origin.bring(&mut case);
+            self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
+                .await;
         }
+    }
+
+    /// The case of a record that has ended, and of which not everybody may know since that in whose delivery it was written comes
+    /// again: it is told, and nothing else is done.
+    fn untold(&self, record: Record, origin: &Origin) -> Option<(R::Scope, Case<R>)> {
         let notice = record.untold;
-        let outcome = match &record.status {
-            Status::Settled(outcome) => outcome.clone(),
-            Status::Intended | Status::Reverting => return,
+        if !origin.again || record.teller != origin.id || !(notice || record.unanswered) {
+            return None;
+        }
+        let Status::Settled(outcome) = record.status.clone() else {
+            return None;
         };
-        let Ok((scope, mut case)) = self.recorded(record, Kind::Undo, None) else {
-            return;
+        let (scope, case) = self.recorded(record, Kind::Undo, None).ok()?;
+        let case = Case {
+            replayed: true,
+            notice,
+            outcome: Some(outcome),
+            ..case
         };
-        case.again.insert(case.teller.clone());
-        case.replayed = true;
-        case.notice = notice;
-        case.outcome = Some(outcome);
-        self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
-            .await;
+        Some((scope, case))
     }
 
     /// The case of a record that somebody's word, or a second delivery, brings up again.
@@ -331,30 +386,44 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Ok((scope, case))
     }
 
-    /// The cases of what was done about a finding that somebody wants undone.
-    async fn undoing(&self, message: usize, finding: &Finding, claimed: &mut Claimed<R>) -> Result<(), Failure> {
-        let records = self.ledger.of_finding(R::NAME, &finding.evidence.id).await?;
-        let records: Vec<_> = records
-            .into_iter()
-            .filter(|record| record.account == *self.actor.account() && revertible(record).is_ok())
-            .collect();
-        if records.is_empty() {
+    /// The cases of what was done about a finding that somebody wants undone; and of what the same message has undone, if it comes
+    /// again and not everybody may know.
+    async fn undoing(
+        &self,
+        origin: &Origin,
+        finding: &Finding,
+        claimed: &mut Claimed<R>,
+        deadline: Deadline,
+    ) -> Result<(), Failure> {
+        let records = self.of_finding(&finding.evidence, deadline).await?;
+        let own = |record: &Record| record.account == *self.actor.account();
+        let mut is_idle = true;
+        for record in records.into_iter().filter(own) {
+            let (scope, mut case) = if revertible(&record).is_ok() {
+                let word = Word {
+                    by: Asked::Undo.by().to_owned(),
+                    at: self.clock.now(),
+                };
+                self.recorded(record, Kind::Undo, Some(word))?
+            } else if matches!(record.status, Status::Settled(Outcome::Undone(_)))
+                && let Some(untold) = self.untold(record, origin)
+            {
+                untold
+            } else {
+                continue;
+            };
+            origin.bring(&mut case);
+            case.channels.insert(finding.evidence.channel.clone());
+            claimed.add(scope, case);
+            is_idle = false;
+        }
+        if is_idle {
             let text = format!("{} has changed nothing for this finding that could be undone", R::NAME);
             decline(
                 &mut claimed.summary,
                 Some(finding),
                 Reason::new("nothing-to-undo", text),
             );
-        }
-        for record in records {
-            let word = Word {
-                by: Asked::Undo.by().to_owned(),
-                at: self.clock.now(),
-            };
-            let (scope, mut case) = self.recorded(record, Kind::Undo, Some(word))?;
-            case.messages = vec![message];
-            case.channels.insert(finding.evidence.channel.clone());
-            claimed.groups.entry(scope).or_default().push(case);
         }
         Ok(())
     }
@@ -365,15 +434,17 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// When AWS or the ledger cannot be read.
     pub async fn explain(&self, intake: Intake, deadline: Deadline) -> Result<Summary, Failure> {
         let input = Input {
-            number: 0,
-            id: String::new(),
-            again: false,
+            origin: Origin {
+                again: false,
+                ..Origin::alone()
+            },
             intake,
         };
         let claimed = self.claim(vec![input], true, deadline).await;
         let mut summary = claimed.summary;
         for (scope, mut cases) in claimed.groups {
-            self.preview(&scope, &mut cases).await?;
+            let left = deadline.remaining(self.clock.now());
+            within(left, self.preview(&scope, &mut cases)).await?;
             summary.outcomes.extend(
                 cases
                     .into_iter()
@@ -388,7 +459,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let claimed = self.claim(inputs, false, deadline).await;
         let mut summary = claimed.summary;
         let (settled, mut redeliver) = self.settle_all(claimed.groups, false, deadline).await;
-        redeliver.extend(claimed.unreadable);
+        redeliver.extend(claimed.redeliver);
         redeliver.sort_unstable();
         redeliver.dedup();
         summary.absorb(settled);
@@ -396,23 +467,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     }
 
     /// Claims, resolves, applies the guardrails, and groups by scope. The same matter from two messages is one case.
-    /// `only_asking`: nothing will be written, and a function that is switched off says as well what it would do.
+    /// `only_asking`: nothing will be written, and a function that is switched off or stopped says as well what it would do.
     async fn claim(&self, inputs: Vec<Input>, only_asking: bool, deadline: Deadline) -> Claimed<R> {
         let mut claimed = Claimed::default();
         let mut requests = Vec::new();
-        let mut ids = BTreeMap::new();
-        let mut again = BTreeSet::new();
-        for Input {
-            number: message,
-            id,
-            again: is_again,
-            intake,
-        } in inputs
-        {
-            ids.insert(message, id);
-            if is_again {
-                again.insert(message);
-            }
+        // Whatever cannot be looked up or resolved must not keep the others from being settled.
+        let half = deadline.half(self.clock.now());
+        for Input { origin, intake } in inputs {
             let findings = match intake {
                 Intake::Findings(findings) => findings,
                 Intake::Declined(reason) => {
@@ -421,31 +482,31 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 }
             };
             for finding in findings {
-                if finding.asked == Some(Asked::Undo) && !only_asking {
-                    if self.policy.stop {
+                if finding.asked == Some(Asked::Undo) {
+                    if self.policy.stop && !only_asking {
                         decline(&mut claimed.summary, Some(&finding), Reason::new("stopped", STOPPED));
-                    } else if let Err(failure) = self.undoing(message, &finding, &mut claimed).await {
+                    } else if let Err(failure) = self.undoing(&origin, &finding, &mut claimed, half).await {
                         tracing::error!(finding = finding.evidence.id.as_str(), failure = %failure, "not undone");
                         claimed.summary.unsettled.push(failure.to_string());
-                        claimed.unreadable.push(message);
+                        claimed.redeliver.push(origin.number);
                     }
                     continue;
                 }
-                let claim = self.refuse_finding(&finding).filter(|_| !only_asking);
-                match claim.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
+                let refused = self.refuse_finding(&finding, only_asking);
+                match refused.map_or_else(|| self.remediation.claim(&finding), Claim::Declined) {
                     Claim::Targets(targets) => {
                         let mut finding = finding;
                         if !self.remediation.answers(&finding) {
                             finding.evidence.channel = Channel::Direct;
                         }
-                        requests.push((message, finding, targets));
+                        requests.push((origin.clone(), finding, targets));
                     }
                     Claim::Declined(reason) => decline(&mut claimed.summary, Some(&finding), reason),
                     Claim::Unreadable(error) => {
                         let (id, kind) = (finding.evidence.id.as_str(), finding.evidence.kind.as_str());
                         tracing::error!(finding = id, kind, error = %error, "unreadable finding");
                         claimed.summary.unsettled.push(format!("{kind}: {error}"));
-                        claimed.unreadable.push(message);
+                        claimed.redeliver.push(origin.number);
                     }
                 }
             }
@@ -458,12 +519,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .filter(|(_, finding, _)| self.refuse_evidence(finding).is_none())
             .flat_map(|(_, _, targets)| targets.iter().map(|target| (named(target), target.clone())))
             .collect();
-        // Whatever cannot be resolved must not keep the others from being settled.
-        let deadline = deadline.half(self.clock.now());
         let resolved: BTreeMap<String, Result<Resolution<R::Target>, Failure>> = stream::iter(
             asked
                 .into_iter()
-                .map(|(name, target)| async move { (name, self.resolve(target, deadline).await) }.boxed()),
+                .map(|(name, target)| async move { (name, self.resolve(target, half).await) }.boxed()),
         )
         .buffer_unordered(RESOLVING)
         .collect()
@@ -471,14 +530,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
         let mut cases: BTreeMap<R::Scope, BTreeMap<RecordId, Case<R>>> = BTreeMap::new();
         let mut begun = Vec::new();
-        for (message, finding, targets) in requests {
-            for claimed in targets {
+        for (origin, finding, targets) in requests {
+            for meant in targets {
                 let named_as = |target, refused, failure| Named {
                     target,
                     refused,
                     failure,
                 };
-                let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&claimed))) {
+                let targets: Vec<_> = match (self.refuse_evidence(&finding), resolved.get(&named(&meant))) {
                     (None, Some(Ok(Resolution::Targets(targets)))) => targets
                         .iter()
                         .map(|target| {
@@ -486,10 +545,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         })
                         .collect(),
                     (None, Some(Ok(Resolution::Declined(reason)))) => {
-                        vec![named_as(claimed, Some(reason.clone()), None)]
+                        vec![named_as(meant, Some(reason.clone()), None)]
                     }
-                    (None, Some(Err(failure))) => vec![named_as(claimed, None, Some(failure.clone()))],
-                    (refused, _) => vec![named_as(claimed, refused, None)],
+                    (None, Some(Err(failure))) => vec![named_as(meant, None, Some(failure.clone()))],
+                    (refused, _) => vec![named_as(meant, refused, None)],
                 };
                 for Named {
                     target,
@@ -519,33 +578,34 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         let case = cases.entry(scope).or_default().entry(id.clone()).or_insert_with(new);
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
-                        let message_id = ids.get(&message).cloned().unwrap_or_default();
-                        if case.messages.is_empty() {
-                            case.teller.clone_from(&message_id);
-                        }
-                        case.messages.push(message);
-                        if again.contains(&message) {
-                            case.again.insert(message_id);
-                        }
+                        origin.bring(case);
                     }
                 }
             }
-            if again.contains(&message) {
-                begun.push((
-                    message,
-                    ids.get(&message).cloned().unwrap_or_default(),
-                    finding.evidence,
-                ));
+            if origin.again {
+                begun.push((origin, finding.evidence));
             }
         }
         for (scope, cases) in cases {
-            claimed.groups.entry(scope).or_default().extend(cases.into_values());
+            for case in cases.into_values() {
+                claimed.add(scope.clone(), case);
+            }
         }
-        for (message, id, evidence) in begun {
-            if let Err(failure) = self.resume(message, &id, &evidence, &mut claimed).await {
+        let half = deadline.half(self.clock.now());
+        let begun = begun.into_iter().map(|(origin, evidence)| {
+            async move {
+                let records = self.of_finding(&evidence, half).await;
+                (origin, evidence, records)
+            }
+            .boxed()
+        });
+        let begun: Vec<_> = stream::iter(begun).buffered(RESOLVING).collect().await;
+        for (origin, evidence, records) in begun {
+            let resumed = records.and_then(|records| self.resume(&origin, &evidence, records, &mut claimed));
+            if let Err(failure) = resumed {
                 tracing::error!(finding = evidence.id.as_str(), failure = %failure, "what was begun is not known");
                 claimed.summary.unsettled.push(failure.to_string());
-                claimed.unreadable.push(message);
+                claimed.redeliver.push(origin.number);
             }
         }
         claimed
@@ -553,14 +613,13 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
     /// What was begun for a finding and not ended is taken up by its own record: once its change is made, the finding may lead
     /// to another target, or to none.
-    async fn resume(
+    fn resume(
         &self,
-        message: usize,
-        id: &str,
+        origin: &Origin,
         evidence: &Evidence,
+        records: Vec<Record>,
         claimed: &mut Claimed<R>,
     ) -> Result<(), Failure> {
-        let records = self.ledger.of_finding(R::NAME, &evidence.id).await?;
         let begun = records.into_iter().filter(|record| {
             record.account == *self.actor.account()
                 && record.evidence.version == evidence.version
@@ -576,12 +635,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             };
             let (scope, mut case) = self.recorded(record, kind, None)?;
             case.refused = self.refuse_target(&case.target, &case.evidence.kind);
-            case.messages = vec![message];
-            id.clone_into(&mut case.teller);
-            case.again.insert(id.to_owned());
-            claimed.groups.entry(scope).or_default().push(case);
+            origin.bring(&mut case);
+            claimed.add(scope, case);
         }
         Ok(())
+    }
+
+    /// What is recorded of a finding, if the ledger says it in time.
+    async fn of_finding(&self, evidence: &Evidence, deadline: Deadline) -> Result<Vec<Record>, Failure> {
+        let left = deadline.remaining(self.clock.now());
+        within(left, self.ledger.of_finding(R::NAME, &evidence.id)).await
     }
 
     /// Why a plan that waited must not be carried out: its target may be another one by now, or protected.
@@ -618,15 +681,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Err(last.unwrap_or_else(round::out_of_time))
     }
 
-    /// Guardrails on the finding as a whole. These leave a line in the log, and no record.
-    fn refuse_finding(&self, finding: &Finding) -> Option<Reason> {
+    /// Guardrails on the finding as a whole. These leave a line in the log, and no record. `only_asking`: as for [`Self::claim`].
+    fn refuse_finding(&self, finding: &Finding, only_asking: bool) -> Option<Reason> {
         if finding.asked == Some(Asked::Other) {
             return Some(Reason::new(
                 "other-action",
                 "a custom action that none of the functions answers to",
             ));
         }
-        if self.policy.mode_of(&finding.evidence.kind) == Mode::Off {
+        if !only_asking && self.policy.mode_of(&finding.evidence.kind) == Mode::Off {
             let text = format!("{} is switched off for {}", R::NAME, finding.evidence.kind);
             return Some(Reason::new("off", text));
         }
@@ -669,12 +732,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         is_sweep: bool,
         deadline: Deadline,
     ) -> (Summary, Vec<usize>) {
-        if let Err(failure) = self.recall(&mut groups).await {
+        let left = deadline.remaining(self.clock.now());
+        if let Err(failure) = within(left, self.recall(&mut groups)).await {
             for case in groups.values_mut().flatten() {
                 case.outcome = Some(Outcome::Failed(failure.clone()));
                 case.repeated = true;
             }
         }
+        let owed = groups.values().flatten().filter(|case| case.notice);
+        let owed: BTreeSet<RecordId> = owed.map(|case| case.id.clone()).collect();
         let settling = groups.into_iter().map(|(scope, mut cases)| {
             async move {
                 let settled = self.settle(&scope, &mut cases, is_sweep, deadline).await;
@@ -719,9 +785,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.outcomes.push(report);
             }
         }
-        self.quieten(&mut news).await;
-        let within = deadline.remaining_to_report(self.clock.now());
-        let unknown = self.reporter.report(R::NAME, &news, &gauges, within).await;
+        self.quieten(&mut news, &owed, deadline).await;
+        let left = deadline.remaining_to_report(self.clock.now());
+        let unknown = self.reporter.report(R::NAME, &news, &gauges, left).await;
         let mut known = Vec::new();
         for (scope, record, messages, again) in untold {
             let now = Record {
@@ -746,20 +812,23 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         }
         for (scope, records) in told {
-            if let Err(failure) = self.note_told(&scope, records).await {
+            let left = deadline.remaining_to_note(self.clock.now());
+            if let Err(failure) = within(left, self.note_told(&scope, records)).await {
                 tracing::warn!(scope, failure = %failure, "told, but not noted");
             }
         }
         (summary, redeliver)
     }
 
-    /// That the budget is spent is told once an hour, and not with each plan that waits for it.
-    async fn quieten(&self, news: &mut [Report]) {
+    /// That the budget is spent is told once an hour, and not with each plan that waits for it. Whoever may have had the turn and could not
+    /// tell, which is `owed`, or cannot know whose turn it is, tells: once more rather than never.
+    async fn quieten(&self, news: &mut [Report], owed: &BTreeSet<RecordId>, deadline: Deadline) {
         let waits = |report: &&mut Report| {
             report.notice
                 && matches!(&report.outcome, Outcome::AwaitingApproval(reason) if reason.code == Reason::BUDGET)
         };
         let mut waiting: Vec<_> = news.iter_mut().filter(waits).collect();
+        let is_owed = waiting.iter().any(|report| owed.contains(&report.record));
         let Some((first, others)) = waiting.split_first_mut() else {
             return;
         };
@@ -770,11 +839,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             "notice#{}",
             self.policy.budget(R::NAME, self.actor.account(), self.clock.now()).key
         );
-        let turn = self
-            .ledger
-            .turn(&key, Duration::from_secs(3600), self.clock.now())
-            .await;
-        first.notice = matches!(turn, Ok(Turn::Ours));
+        let now = self.clock.now();
+        // The other half is for telling.
+        let left = deadline.remaining_to_report(now) / 2;
+        let turn = within(left, self.ledger.turn(&key, HOUR, now)).await;
+        if let Err(failure) = &turn {
+            tracing::warn!(key, failure = %failure, "whose turn it is to tell of the budget is not known");
+        }
+        first.notice = is_owed || !matches!(turn, Ok(Turn::At(_)));
     }
 
     /// Looks up what the ledger knows of the cases; what has ended before is not done again.

@@ -261,12 +261,13 @@ pub enum Turn {
     At(Timestamp),
 }
 
-/// Where matters are kept. All reads are consistent: what was stored before the call began is seen.
+/// Where matters are kept. Reads are consistent, so that what was stored before the call began is seen; all but
+/// [`Self::of_finding`].
 pub trait Ledger: Send + Sync {
     /// The records that exist among these, in any order.
     fn find(&self, ids: &[RecordId]) -> impl Future<Output = Result<Vec<Record>, Failure>> + Send;
 
-    /// The records of a function about any version of a finding.
+    /// The records of a function about any version of a finding, each as it is; one that was stored just now may be missing.
     fn of_finding(
         &self,
         remediation: &str,
@@ -287,7 +288,7 @@ pub trait Ledger: Send + Sync {
         budget: &Budget,
     ) -> impl Future<Output = Result<Vec<Written>, Failure>> + Send;
 
-    /// Takes the turn for `key` if nobody took it within the last `every`.
+    /// Takes the turn for `key` if nobody took it within the last `every`. Taken for no time it is free again, whosever it was.
     fn turn(&self, key: &str, every: Duration, now: Timestamp) -> impl Future<Output = Result<Turn, Failure>> + Send;
 }
 

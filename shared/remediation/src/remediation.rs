@@ -121,7 +121,8 @@ pub trait Remediation: Send + Sync {
     const NAME: &'static str;
     /// Whether findings about any account are dealt with in the deployment's own, because what is changed there protects all.
     const SERVES_ALL_ACCOUNTS: bool = false;
-    /// How long a write may take until reads show it. A write that is not seen yet is not repeated before.
+    /// How long a write may take until reads show it. A write that is not seen yet, or whose answer was lost, is not
+    /// repeated before.
     const SETTLES_WITHIN: Duration = Duration::ZERO;
 
     /// What is acted on. Its text is its name within the scope.

@@ -26,16 +26,16 @@ use remediation::{
     engine::{BatchSummary, Engine, Policy, SECONDS_TO_FIX, Summary, Switch},
     failure::{Class, Failure},
     finding::{Channel, Detail, Finding, FindingError},
-    ids::RecordId,
+    ids::{FindingId, RecordId},
     intake::{self, Invocation},
-    ledger::{Image, Ledger, MemoryLedger, Phase, Record, ScopeKey, Standing, Status},
+    ledger::{Budget, Entry, Image, Ledger, MemoryLedger, Phase, Record, ScopeKey, Standing, Status, Turn, Written},
     outcome::{Outcome, Reason},
     plan::{Decision, Plan, Step, Upkeep},
     report::{Gauges, Report, Reporter, Untold},
     settings::{Document, Section},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use testkit::{Fault, Faults, FaultyLedger, Recorder, TokioClock, events};
 
@@ -82,6 +82,21 @@ struct Darken(Arc<House>);
 impl Darken {
     fn lamps<T>(&self, with: impl FnOnce(&mut Lamps) -> T) -> T {
         with(&mut self.0.lamps.lock().unwrap())
+    }
+
+    /// The name of the request.
+    fn switch(&self, write: &BTreeMap<String, bool>) -> String {
+        self.lamps(|lamps| {
+            lamps.written.push(write.clone());
+            for (lamp, is_lit) in write.iter().filter(|_| !lamps.jammed) {
+                if *is_lit {
+                    lamps.seen.lit.insert(lamp.clone());
+                } else {
+                    lamps.seen.lit.remove(lamp);
+                }
+            }
+            format!("r{}", lamps.written.len())
+        })
     }
 }
 
@@ -144,8 +159,12 @@ impl Remediation for Darken {
         if self.lamps(|lamps| lamps.closed) {
             return Vec::new();
         }
-        let room = if lamp.starts_with("attic") { "attic" } else { "hall" };
-        vec![room.to_owned()]
+        let rooms = ["attic", "cell"];
+        let own = rooms.into_iter().find(|room| lamp.starts_with(room));
+        match own {
+            Some("cell") => vec![lamp.clone()],
+            own => vec![own.unwrap_or("hall").to_owned()],
+        }
     }
 
     fn all_scopes(&self) -> Vec<String> {
@@ -246,7 +265,7 @@ impl Remediation for Darken {
 
     async fn apply(&self, _: &String, write: &Approved<BTreeMap<String, bool>>) -> Result<Receipt, Failure> {
         let (fault, failure) = fails(&self.0.writes, "house:Switch").await;
-        if let (Some(failure), false) = (&failure, fault == Fault::After) {
+        if let (Some(failure), false) = (&failure, matches!(fault, Fault::After | Fault::Late)) {
             self.lamps(|lamps| {
                 if let Some(colour) = lamps.fading.take() {
                     lamps.seen.colour = colour;
@@ -267,17 +286,15 @@ impl Remediation for Darken {
                 "somebody was first",
             ));
         }
-        let request = self.lamps(|lamps| {
-            lamps.written.push(write.write().clone());
-            for (lamp, is_lit) in write.write().iter().filter(|_| !lamps.jammed) {
-                if *is_lit {
-                    lamps.seen.lit.insert(lamp.clone());
-                } else {
-                    lamps.seen.lit.remove(lamp);
-                }
-            }
-            format!("r{}", lamps.written.len())
-        });
+        if fault == Fault::Late {
+            let (house, write) = (self.clone(), write.write().clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                house.switch(&write);
+            });
+            return failure.map_or_else(|| Ok(Receipt::default()), Err);
+        }
+        let request = self.switch(write.write());
         failure.map_or_else(
             || {
                 Ok(Receipt {
@@ -348,7 +365,60 @@ struct Nothing {}
 
 impl Section for Nothing {}
 
-type Instance = Engine<Darken, FaultyLedger<Arc<MemoryLedger>>, Told, TokioClock>;
+type Instance<L = FaultyLedger<Arc<MemoryLedger>>> = Engine<Darken, L, Told, TokioClock>;
+
+/// A ledger whose calls take their time, and whose writes wait for each other as those to one chain do.
+struct Slow {
+    inner: Arc<MemoryLedger>,
+    chain: Mutex<Option<Timestamp>>,
+    clock: TokioClock,
+    takes: fn(&str) -> Duration,
+}
+
+impl Slow {
+    async fn pass(&self, call: &str) {
+        tokio::time::sleep((self.takes)(call)).await;
+    }
+}
+
+impl Ledger for Slow {
+    async fn find(&self, ids: &[RecordId]) -> Result<Vec<Record>, Failure> {
+        self.pass("find").await;
+        self.inner.find(ids).await
+    }
+
+    async fn of_finding(&self, remediation: &str, finding: &FindingId) -> Result<Vec<Record>, Failure> {
+        self.pass("of_finding").await;
+        self.inner.of_finding(remediation, finding).await
+    }
+
+    async fn standing<C: DeserializeOwned + Send>(&self, scope: ScopeKey<'_>) -> Result<Vec<Standing<C>>, Failure> {
+        self.pass("standing").await;
+        self.inner.standing(scope).await
+    }
+
+    async fn write<C: Serialize + Send + Sync>(
+        &self,
+        scope: ScopeKey<'_>,
+        entries: &[Entry<C>],
+        budget: &Budget,
+    ) -> Result<Vec<Written>, Failure> {
+        let now = self.clock.now();
+        let end = {
+            let mut chain = self.chain.lock().unwrap();
+            let end = chain.unwrap_or(now).max(now) + (self.takes)("write");
+            *chain = Some(end);
+            end
+        };
+        tokio::time::sleep((end - now).to_std().unwrap()).await;
+        self.inner.write(scope, entries, budget).await
+    }
+
+    async fn turn(&self, key: &str, every: Duration, now: Timestamp) -> Result<Turn, Failure> {
+        self.pass("turn").await;
+        self.inner.turn(key, every, now).await
+    }
+}
 
 struct World {
     house: Darken,
@@ -396,6 +466,34 @@ impl World {
         }
     }
 
+    /// With these settings, and a ledger whose calls take so long.
+    fn slow_engine(&self, settings: &Value, takes: fn(&str) -> Duration) -> Instance<Slow> {
+        let Engine {
+            remediation,
+            reporter,
+            clock,
+            policy,
+            switch,
+            actor,
+            ..
+        } = self.engine_with(settings, Faults::default());
+        let ledger = Slow {
+            inner: Arc::clone(&self.ledger),
+            chain: Mutex::default(),
+            clock,
+            takes,
+        };
+        Engine {
+            remediation,
+            ledger,
+            reporter,
+            clock,
+            policy,
+            switch,
+            actor,
+        }
+    }
+
     fn deadline(&self) -> Deadline {
         Deadline::after(Duration::from_secs(60), self.clock.now())
     }
@@ -406,7 +504,7 @@ impl World {
     }
 
     /// Messages of a queue, each with the number of the delivery.
-    async fn batch(&self, engine: &Instance, messages: &[(&str, u32, &Value)]) -> BatchSummary {
+    async fn batch<L: Ledger>(&self, engine: &Instance<L>, messages: &[(&str, u32, &Value)]) -> BatchSummary {
         let records = messages.iter().map(|(id, times, event)| {
             json!({ "messageId": id, "body": event.to_string(), "attributes": { "ApproximateReceiveCount": times.to_string() } })
         });
@@ -417,12 +515,21 @@ impl World {
         }
     }
 
-    async fn undo(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+    /// What would come of one event.
+    async fn explain<L: Ledger>(&self, engine: &Instance<L>, event: &Value) -> Result<Vec<String>, String> {
+        let Ok(Invocation::Event(intake)) = intake::read(&event.to_string()) else {
+            panic!("{event}")
+        };
+        let summary = engine.explain(intake, self.deadline()).await;
+        summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
+    }
+
+    async fn undo<L: Ledger>(&self, engine: &Instance<L>, lamp: &str) -> Result<Vec<String>, String> {
         let summary = engine.undo(&self.record(lamp).id, "ann", self.deadline()).await;
         summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
     }
 
-    async fn approve(&self, engine: &Instance, lamp: &str) -> Result<Vec<String>, String> {
+    async fn approve<L: Ledger>(&self, engine: &Instance<L>, lamp: &str) -> Result<Vec<String>, String> {
         let summary = engine.approve(&self.record(lamp).id, "ben", self.deadline()).await;
         summary.map(|summary| told(&summary)).map_err(|failure| failure.code)
     }
@@ -574,6 +681,34 @@ async fn a_lost_answer_is_found_out_by_looking() {
     let engine = world.engine();
     assert_eq!(world.deliver(&engine, &config("a")).await, ["a Remediated out"]);
     assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s7_a_write_whose_answer_is_lost_is_not_repeated_before_it_can_be_seen() {
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Late]);
+    assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.written().len(), 1);
+
+    // What did not come to anything is made once that is certain, and after a refusal at once.
+    for (fault, seconds) in [(Fault::Before, 5..8), (Fault::Throttled, 0..1)] {
+        let world = World::lit(["a"]);
+        world.house.0.writes.plan([fault]);
+        let begun = world.clock.now();
+        assert_eq!(world.deliver(&world.engine(), &config("a")).await, ["a Remediated out"]);
+        let took = (world.clock.now() - begun).num_seconds();
+        assert!(seconds.contains(&took), "{fault:?}: {took}");
+        assert_eq!(world.written().len(), 1);
+    }
+
+    // Whoever gives up says what is known.
+    let world = World::lit(["a"]);
+    world.house.0.writes.plan([Fault::Before]);
+    let deadline = Deadline::after(Duration::from_secs(4), world.clock.now());
+    let summary = testkit::deliver(&world.engine(), deadline, &config("a")).await;
+    let why = summary.outcomes[0].outcome.why();
+    assert!(why.starts_with("house:Switch: InternalServerError"), "{why}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -852,6 +987,80 @@ async fn over_the_budget_plans_wait_and_people_are_told_once() {
     assert_eq!(world.deliver(&engine, &config("d")).await, ["d Remediated out"]);
 }
 
+/// How the records of a lamp stand.
+fn standings(world: &World, lamp: &str) -> Vec<&'static str> {
+    let records = world.ledger.records();
+    let of = records.iter().filter(|record| record.target == json!(lamp));
+    of.map(|record| match &record.status {
+        Status::Intended => "Intended",
+        Status::Reverting => "Reverting",
+        Status::Settled(outcome) => outcome.name(),
+    })
+    .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_findings_about_one_lamp_wait_together_for_the_budget() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    world.deliver(&engine, &config("b")).await;
+    let (one, other) = (config("a"), config_at("a", "2026-11-20T09:13:00Z"));
+    for times in 1..3 {
+        let done = world.batch(&engine, &[("1", times, &one), ("2", times, &other)]).await;
+        assert_eq!(told(&done.summary), ["a AwaitingApproval budget"; 2]);
+        assert_eq!(standings(&world, "a"), ["AwaitingApproval"; 2]);
+    }
+    for event in [&one, &other] {
+        assert_eq!(world.deliver(&engine, event).await, ["a AwaitingApproval budget"]);
+    }
+    // Of the change; of the budget, and by the message that came again once more: it may be that nobody was told.
+    assert_eq!(world.told.0.notices().len(), 3);
+    assert_eq!(world.written().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_a_change_is_paid_for_whatever_another_finding_about_it_waits_for() {
+    // Which of the two findings comes first is up to the names of their records.
+    for lamp in ["a", "b", "c", "d", "e", "f"] {
+        let world = World::lit([lamp, "x", "y"]);
+        let controls = json!({ "block-ip": { "controls": { "S3.17": "approve" } } });
+        let settings = json!({ "changesPerHour": 1, "functions": controls });
+        let engine = world.engine_with(&settings, Faults::default());
+        let (waits, acts) = (control("S3.17", lamp), config(lamp));
+        let done = world.batch(&engine, &[("1", 1, &waits), ("2", 1, &acts)]).await;
+        let expected = [
+            format!("{lamp} AwaitingApproval put-out"),
+            format!("{lamp} Remediated out"),
+        ];
+        assert_eq!(told(&done.summary), expected);
+        assert_eq!(
+            world.deliver(&engine, &config("x")).await,
+            ["x AwaitingApproval budget"]
+        );
+
+        let world = World::lit([lamp, "x"]);
+        let engine = world.engine_with(&settings, Faults::default());
+        world.deliver(&engine, &config("x")).await;
+        let done = world.batch(&engine, &[("1", 1, &waits), ("2", 1, &acts)]).await;
+        let expected = ["budget", "put-out"].map(|code| format!("{lamp} AwaitingApproval {code}"));
+        assert_eq!(told(&done.summary), expected);
+        assert_eq!(standings(&world, lamp), ["AwaitingApproval"; 2]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_what_does_not_stand_any_more_is_paid_for_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "changesPerHour": 1 }), Faults::default());
+    let (one, other) = (config("a"), config_at("a", "2026-11-20T09:13:00Z"));
+    world.house.0.writes.plan([Fault::Denied]);
+    world.batch(&engine, &[("1", 1, &one), ("2", 1, &other)]).await;
+    assert_eq!(world.undo(&engine, "a").await.unwrap(), ["a Undone lit"]);
+    assert_eq!(world.deliver(&engine, &one).await, ["a AwaitingApproval budget"]);
+    assert!(standings(&world, "a").contains(&"AwaitingApproval"));
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_everything_is_stopped_everything_waits() {
     let world = World::lit(["a", "b", "c"]);
@@ -924,6 +1133,26 @@ async fn a_custom_action_is_a_word() {
         world.deliver(&engine, &chosen("Undo remediation", "a")).await,
         ["declined nothing-to-undo"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn s34_a_finding_beside_an_undo_is_decided_on_when_the_undo_is_done() {
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    let (undo, finding) = (chosen("Undo remediation", "a"), config_at("a", "2026-11-20T10:00:00Z"));
+    let batch = [("1", 1, &finding), ("2", 1, &undo)];
+
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    let done = world.batch(&dry, &batch).await;
+    assert_eq!(told(&done.summary), ["a AlreadyInPlace out", "a WouldRemediate light"]);
+
+    let finding = config_at("a", "2026-11-20T11:00:00Z");
+    let done = world.batch(&engine, &[("1", 1, &finding), ("2", 1, &undo)]).await;
+    assert_eq!(told(&done.summary), ["a Declined undone", "a Undone lit"]);
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+    assert_eq!(world.told.0.notices(), ["Remediated a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -1070,6 +1299,36 @@ async fn the_schedule_ends_what_was_begun() {
     assert_eq!(undone.updated_at, world.clock.now());
     assert!(matches!(undone.status, Status::Settled(Outcome::Undone(_))));
     assert!(world.standing("b").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s33_what_the_schedule_has_put_in_place_is_told_when_the_message_comes_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = config("a");
+    world.house.0.writes.plan([Fault::Denied]);
+    assert_eq!(world.batch(&engine, &[("m", 1, &event)]).await.redeliver, ["m"]);
+    engine.sweep(world.deadline()).await;
+    for times in 2..4 {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(told(&done.summary), ["a Remediated reconciled"]);
+        assert_eq!(world.told.0.notices(), ["Remediated a"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s33_whichever_answer_of_the_ledger_is_lost_people_are_told_once() {
+    for calls in 0..12 {
+        let world = World::lit(["a"]);
+        let lost = (0..calls).map(|_| Fault::None).chain([Fault::After]);
+        let engine = world.engine_with(&json!({}), Faults::new(lost));
+        let event = config("a");
+        let mut times = 1;
+        while !world.batch(&engine, &[("m", times, &event)]).await.redeliver.is_empty() {
+            times += 1;
+        }
+        assert_eq!(world.told.0.notices(), ["Remediated a"], "{calls}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -1257,6 +1516,26 @@ async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s33_people_who_were_not_told_of_a_plan_are_told_of_the_change_whatever_failed_in_between() {
+    let world = World::lit(["a"]);
+    let waiting = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    let engine = world.engine();
+    let event = config("a");
+    *world.told.2.lock().unwrap() = Deaf::People;
+    assert_eq!(world.batch(&waiting, &[("m", 1, &event)]).await.redeliver, ["m"]);
+    *world.told.2.lock().unwrap() = Deaf::Nobody;
+    let heard = world.told.0.notices().len();
+    world.house.0.writes.plan([Fault::Denied]);
+    let done = world.batch(&engine, &[("m", 2, &event)]).await;
+    assert_eq!(told(&done.summary), ["a Failed denied"]);
+    for times in 3..5 {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(told(&done.summary), ["a Remediated out"]);
+    }
+    assert_eq!(world.told.0.notices()[heard..], ["Remediated a"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_nobody_was_told_of_is_not_settled() {
     let world = World::lit(["a"]);
     world.told.0.is_out_of_reach(true);
@@ -1291,6 +1570,220 @@ async fn s91_an_order_that_nobody_was_told_of_says_so_and_tells_when_it_is_given
         assert_eq!(told(), ["Remediated", "Undone"], "once");
     }
     assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s91_an_undo_by_a_custom_action_is_told_when_its_message_comes_again() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let (event, undo) = (control("S3.17", "a"), chosen("Undo remediation", "a"));
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    world.told.0.is_out_of_reach(true);
+    for times in 1..=2 {
+        let done = world.batch(&engine, &[("u", times, &undo)]).await;
+        assert_eq!(
+            (told(&done.summary), done.redeliver),
+            (vec!["a Undone lit".to_owned()], vec!["u".to_owned()])
+        );
+    }
+    world.told.0.is_out_of_reach(false);
+    let outcomes = || -> Vec<_> {
+        let reports = world.told.0.reports().into_iter();
+        reports.map(|report| report.outcome.name()).collect()
+    };
+    let other = world.batch(&engine, &[("other", 2, &undo)]).await;
+    assert_eq!(told(&other.summary), ["declined nothing-to-undo"]);
+    assert_eq!(outcomes(), ["Remediated"], "another message does not tell for it");
+    let done = world.batch(&engine, &[("u", 3, &undo)]).await;
+    assert_eq!((done.redeliver.len(), outcomes()), (0, vec!["Remediated", "Undone"]));
+    let done = world.batch(&engine, &[("u", 4, &undo)]).await;
+    assert_eq!(told(&done.summary), ["declined nothing-to-undo"]);
+    assert_eq!(outcomes().len(), 2, "once");
+    assert_eq!(world.written().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_is_asked_for_twice_at_once_is_one() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    world.batch(&engine, &[("m", 1, &control("S3.17", "a"))]).await;
+    let undo = chosen("Undo remediation", "a");
+    world.house.0.writes.plan([Fault::Denied]);
+    let done = world.batch(&engine, &[("u", 1, &undo), ("v", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Failed denied".to_owned()], vec!["u".to_owned(), "v".to_owned()])
+    );
+    let done = world.batch(&engine, &[("u", 2, &undo), ("v", 2, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Undone lit".to_owned()], Vec::new())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_for_an_undo_goes_before_findings_that_come_with_it() {
+    // The same finding, whose change could not be made; and another one about the same lamp.
+    let (event, undo) = (control("S3.17", "a"), chosen("Undo remediation", "a"));
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.house.0.writes.plan([Fault::Denied]);
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    let done = world.batch(&engine, &[("m", 2, &event), ("u", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Undone lit".to_owned()], vec![])
+    );
+    assert!(world.record("a").reverted.is_some());
+
+    let world = World::lit(["a"]);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    let engine = world.engine();
+    world.batch(&engine, &[("m", 1, &event)]).await;
+    let other = config("a");
+    let dry = world.engine_with(&json!({ "mode": "dry-run" }), Faults::default());
+    let shown = world.batch(&dry, &[("n", 1, &other), ("u", 1, &undo)]).await;
+    assert_eq!(told(&shown.summary), ["a AlreadyInPlace out", "a WouldRemediate light"]);
+    let other = config_at("a", "2026-11-20T09:13:00Z");
+    let done = world.batch(&engine, &[("n", 1, &other), ("u", 1, &undo)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Declined undone".to_owned(), "a Undone lit".to_owned()], vec![])
+    );
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s33_an_order_that_is_refused_tells_of_no_other_delivery() {
+    let world = World::lit(["a", "b"]);
+    let careful = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    world.batch(&careful, &[("m", 1, &control("S3.17", "a"))]).await;
+    assert_eq!(world.undo(&careful, "a").await, Err("Refused".to_owned()));
+    world.batch(&world.engine(), &[("n", 1, &control("S3.17", "b"))]).await;
+    assert_eq!(world.approve(&careful, "b").await, Err("Refused".to_owned()));
+    assert_eq!(world.told.0.notices(), ["AwaitingApproval a", "Remediated b"]);
+    assert_eq!(world.told.0.reports().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s24_the_notice_of_a_spent_budget_is_sent_once_an_hour_and_not_lost() {
+    let world = World::lit(["a", "b", "c", "d", "e"]);
+    let settings = json!({ "changesPerHour": 1 });
+    let engine = world.engine_with(&settings, Faults::default());
+    let waiting = || -> usize {
+        let notices = world.told.0.notices().into_iter();
+        notices.filter(|notice| notice.starts_with("AwaitingApproval")).count()
+    };
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(config);
+    world.batch(&engine, &[("a", 1, &a)]).await;
+    world.told.0.is_out_of_reach(true);
+    for times in 1..=2 {
+        let done = world.batch(&engine, &[("b", times, &b), ("c", times, &c)]).await;
+        assert!(!done.redeliver.is_empty());
+    }
+    world.told.0.is_out_of_reach(false);
+    world.batch(&engine, &[("d", 1, &d)]).await;
+    assert_eq!(waiting(), 0, "it is the matter of those that come again");
+    world.batch(&engine, &[("b", 3, &b), ("c", 3, &c)]).await;
+    assert_eq!(waiting(), 1);
+    world.batch(&engine, &[("b", 4, &b), ("c", 4, &c), ("e", 1, &e)]).await;
+    assert_eq!(waiting(), 1, "once an hour");
+
+    // Whoever cannot know whether it was sent sends it.
+    let world = World::lit(["a", "b"]);
+    let no_turn = |call: &str| Duration::from_secs(if call == "turn" { 3600 } else { 0 });
+    let engine = world.slow_engine(&settings, no_turn);
+    let begun = world.clock.now();
+    world.batch(&engine, &[("a", 1, &a), ("b", 1, &b)]).await;
+    let mut notices = world.told.0.notices();
+    notices.sort();
+    assert_eq!(notices, ["AwaitingApproval b", "Remediated a"]);
+    assert!((world.clock.now() - begun).num_seconds() <= 62);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_ledger_that_hangs_holds_nobody_beyond_the_deadline() {
+    let hangs = |_: &str| Duration::from_secs(3600);
+    let world = World::lit(["a"]);
+    let event = control("S3.17", "a");
+    world.deliver(&world.engine(), &event).await;
+    let engine = world.slow_engine(&json!({}), hangs);
+    let (undo, new) = (chosen("Undo remediation", "a"), config("b"));
+    let begun = world.clock.now();
+    let messages = [("m", 2, &event), ("u", 2, &undo), ("n", 1, &new)];
+    let mut done = world.batch(&engine, &messages).await;
+    done.redeliver.sort();
+    assert_eq!(done.redeliver, ["m", "n", "u"]);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(62), "{took}");
+
+    let out_of_time = Err("OutOfTime".to_owned());
+    assert_eq!(world.explain(&engine, &event).await, out_of_time);
+    assert_eq!(world.undo(&engine, "a").await, out_of_time);
+    assert_eq!(world.approve(&engine, "a").await, out_of_time);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(4 * 62), "{took}");
+
+    // What was told and cannot be noted is no reason to be stopped in the middle.
+    let world = World::lit(["a"]);
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    world.batch(&world.engine(), &[("m", 1, &event)]).await;
+    world.told.0.is_out_of_reach(false);
+    let begun = world.clock.now();
+    let unwritten = |call: &str| Duration::from_secs(if call == "write" { 3600 } else { 0 });
+    let engine = world.slow_engine(&json!({}), unwritten);
+    assert_eq!(world.batch(&engine, &[("m", 2, &event)]).await.redeliver, [""; 0]);
+    let took = world.clock.now() - begun;
+    assert!(took < TimeDelta::seconds(63), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_a_storm_that_fails_at_the_deadline_is_over_within_the_reserve() {
+    let world = World::lit([]);
+    world.house.0.looks.plan([Fault::Throttled; 10_000]);
+    let tenth = |call: &str| Duration::from_millis(if call == "write" { 100 } else { 0 });
+    let engine = world.slow_engine(&json!({}), tenth);
+    let ids: Vec<_> = (0..100).map(|index| format!("cell-{index:03}")).collect();
+    let events: Vec<_> = ids.iter().map(|id| config(id)).collect();
+    let messages: Vec<_> = ids
+        .iter()
+        .zip(&events)
+        .map(|(id, event)| (id.as_str(), 1, event))
+        .collect();
+    let begun = world.clock.now();
+    let mut done = world.batch(&engine, &messages).await;
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(62), "{took}");
+    done.redeliver.sort();
+    assert_eq!(done.redeliver, ids);
+    let recorded = world.ledger.records().len();
+    assert!((1..100).contains(&recorded), "{recorded}");
+    let repeated = world.told.0.reports().iter().filter(|report| report.repeated).count();
+    assert_eq!(
+        recorded + repeated,
+        100,
+        "what is not recorded is not known to be the first time"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_is_looked_up_together() {
+    let world = World::lit([]);
+    let second = |call: &str| Duration::from_secs((call == "of_finding").into());
+    let engine = world.slow_engine(&json!({}), second);
+    let ids: Vec<_> = (0..40).map(|index| format!("lamp-{index:03}")).collect();
+    let events: Vec<_> = ids.iter().map(|id| config(id)).collect();
+    let messages: Vec<_> = ids
+        .iter()
+        .zip(&events)
+        .map(|(id, event)| (id.as_str(), 2, event))
+        .collect();
+    let begun = world.clock.now();
+    assert_eq!(world.batch(&engine, &messages).await.redeliver, [""; 0]);
+    let took = world.clock.now() - begun;
+    assert!(took <= TimeDelta::seconds(5), "{took}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -1332,14 +1825,47 @@ async fn an_explanation_writes_nothing_in_any_mode() {
         ("guarded", "guarded Declined protected"),
         ("gone", "gone Declined gone"),
     ] {
-        let Ok(Invocation::Event(intake)) = intake::read(&config(lamp).to_string()) else {
-            panic!("{lamp}")
-        };
-        let summary = engine.explain(intake, world.deadline()).await.unwrap();
-        assert_eq!(told(&summary), [expected]);
+        assert_eq!(world.explain(&engine, &config(lamp)).await.unwrap(), [expected]);
     }
     assert_eq!((world.ledger.writes(), world.written().len()), (0, 0));
     assert!(world.told.0.reports().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s25_an_explanation_passes_over_the_mode_and_over_no_guardrail() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let mut suppressed = control("S3.17", "a");
+    suppressed["detail"]["findings"][0]["Workflow"]["Status"] = json!("SUPPRESSED");
+    let undo = chosen("Undo remediation", "a");
+    for settings in [json!({ "mode": "off" }), json!({}), json!({ "stop": true })] {
+        let explaining = world.engine_with(&settings, Faults::default());
+        for (event, expected) in [
+            (&suppressed, "declined suppressed"),
+            (&chosen("Something", "a"), "declined other-action"),
+            (&chosen("Remediate", "a"), "a WouldRemediate put-out"),
+            (&undo, "declined nothing-to-undo"),
+        ] {
+            assert_eq!(
+                world.explain(&explaining, event).await.unwrap(),
+                [expected],
+                "{settings}"
+            );
+        }
+    }
+
+    // An undo is explained as one.
+    world.deliver(&engine, &control("S3.17", "a")).await;
+    let before = (world.record("a"), world.ledger.writes());
+    for settings in [json!({ "mode": "off" }), json!({}), json!({ "stop": true })] {
+        let explaining = world.engine_with(&settings, Faults::default());
+        assert_eq!(
+            world.explain(&explaining, &undo).await.unwrap(),
+            ["a WouldRemediate light"]
+        );
+    }
+    assert_eq!((world.record("a"), world.ledger.writes()), before);
+    assert_eq!(world.written().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

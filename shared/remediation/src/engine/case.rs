@@ -49,7 +49,7 @@ pub(super) struct Case<R: Remediation> {
     pub(super) replayed: bool,
     /// The message that sees to it that others are told.
     pub(super) teller: String,
-    /// The messages that have been delivered before.
+    /// The messages that have been delivered before, or must be taken as if they had.
     pub(super) again: BTreeSet<String>,
     /// The ways by which it was brought; each is answered on.
     pub(super) channels: BTreeSet<Channel>,
@@ -225,7 +225,7 @@ impl<R: Remediation> Case<R> {
             target: self.key,
             evidence: self.evidence,
             channels: self.channels,
-            notice: self.notice,
+            notice: self.notice && outcome.is_notable(),
             // Whoever gave their word for it is answered.
             repeated: self.repeated && self.word.is_none() && outcome.needs_redelivery(),
             image: self.record.and_then(|record| record.image),

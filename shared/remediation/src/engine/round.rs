@@ -30,7 +30,7 @@ struct Progress {
     failures: u32,
     /// Writes that AWS accepted.
     applied: u32,
-    /// When the last one was, and how often it was looked for since.
+    /// When the last one was that AWS accepted or may have, and how often it was looked for since.
     written: Option<(Timestamp, u32)>,
     requests: Vec<String>,
     last: Option<Failure>,
@@ -122,8 +122,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             }
         };
         if let Some(failure) = &failure {
-            self.fail(scope, cases, failure).await;
-        } else if is_sweep && let Err(failure) = self.note_restored(scope, &progress.restored).await {
+            self.fail(scope, cases, failure, deadline).await;
+        } else if is_sweep
+            && let left = deadline.remaining_to_record(self.clock.now())
+            && let Err(failure) = within(left, self.note_restored(scope, &progress.restored)).await
+        {
             tracing::warn!(scope = %scope, failure = %failure, "restored, but not noted");
         }
         Settled {
@@ -171,22 +174,33 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
         let held: BTreeMap<&str, &Standing<R::Change>> = standing.iter().map(|s| (s.target.as_str(), s)).collect();
         let writes_allowed = self.policy.may_write();
-        let Sorted { mut pending, gated } = self.sort(scope, cases, &plan, &held, progress, now)?;
+        let Sorted {
+            mut pending,
+            following,
+            gated,
+        } = self.sort(scope, cases, &plan, &held, progress, now)?;
         if writes_allowed && !gated {
             pending.extend(self.upkeep(&plan.upkeep, &held, progress, now).await?);
         }
-        let recorded = !pending.is_empty();
+        let recorded = !pending.is_empty() || !following.is_empty();
         if !self.store(key, cases, pending).await? {
             return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
         }
 
         let is_settled = cases.iter().all(|case| !case.is_open());
         if !writes_allowed {
-            return Ok(Next::Done);
+            return Ok(if is_settled {
+                Next::Done
+            } else {
+                Next::LookAgain(Duration::ZERO)
+            });
         }
         if gated {
             // The plan counted on changes that now wait for somebody: it must be made again without them.
             return Ok(Next::LookAgain(Duration::ZERO));
+        }
+        if !self.store(key, cases, following).await? {
+            return Ok(Next::LookAgain(Class::Conflict.pause(1, self.jitter())));
         }
         let Some(write) = plan.write else {
             return match (is_settled, recorded) {
@@ -204,7 +218,6 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             && now < at + R::SETTLES_WITHIN
         {
             progress.written = Some((at, looks + 1));
-            progress.last = Some(not_verified(progress.applied));
             return Ok(Next::LookAgain(Class::Transient.pause(looks + 1, self.jitter())));
         }
         if let Some(pace) = self.remediation.pace(scope, &write) {
@@ -230,9 +243,17 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
         }
-        let receipt = self.remediation.apply(scope, &Approved::new(write)).await?;
+        let answer = self.remediation.apply(scope, &Approved::new(write)).await;
+        // Where nobody knows what became of it, it may be on its way.
+        if answer
+            .as_ref()
+            .map_or_else(|failure| failure.class == Class::Transient, |_| true)
+        {
+            progress.written = Some((self.clock.now(), 0));
+        }
+        let receipt = answer?;
         progress.applied += 1;
-        progress.written = Some((self.clock.now(), 0));
+        progress.last = Some(not_verified(progress.applied));
         progress.requests.extend(receipt.request_id);
         Ok(Next::LookAgain(Duration::ZERO))
     }
@@ -314,6 +335,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     ) -> Result<Sorted<R::Change>, Failure> {
         let name = scope.to_string();
         let mut pending = Vec::new();
+        let mut following = Vec::new();
         let mut gated = false;
         let groups = by_target(cases);
         for ((target, members), decision) in groups.iter().zip(&plan.decisions) {
@@ -372,7 +394,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             if self.policy.stop && case.is_intended() {
                                 // It may be half made: it comes again until it can be finished.
                                 pending.push(only_say(Outcome::Failed(stopped::<R>())));
-                            } else if kind == Kind::Undo || case.is_intended() {
+                            } else if kind == Kind::Undo || is_under_way(case, row) {
                                 pending.push(only_say(outcome));
                             } else {
                                 let (Step::Make(change) | Step::Revert(change)) = step;
@@ -397,7 +419,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                         }
                         None => {
                             if let Some(entry) = self.intent(scope, case, step, reason, row, is_first, now)? {
-                                pending.push(Pending {
+                                let of = if is_first { &mut pending } else { &mut following };
+                                of.push(Pending {
                                     case: index,
                                     outcome: None,
                                     entry,
@@ -409,7 +432,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 is_first = false;
             }
         }
-        Ok(Sorted { pending, gated })
+        Ok(Sorted {
+            pending,
+            following,
+            gated,
+        })
     }
 
     /// Why a step may not be taken now.
@@ -501,8 +528,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 now,
             )?)
         };
-        let spends =
-            matches!(step, Step::Make(_)) && !case.is_intended() && case.kind == Kind::Remediate { approved: false };
+        let spends = matches!(step, Step::Make(_))
+            && !is_under_way(case, row)
+            && case.kind == Kind::Remediate { approved: false };
         let standing = (carries_standing && !is_held).then(|| {
             let put = if spends {
                 StandingWrite::Spend
@@ -649,8 +677,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         record.actor = self.actor.to_string();
         let notice = !record.noticed && matches!(&record.status, Status::Settled(outcome) if outcome.is_notable());
         record.noticed |= notice;
+        // It stays until they are told, whatever fails in between.
+        record.untold |= notice;
         if let Status::Settled(outcome) = &record.status {
-            record.untold = outcome.is_notable() && (notice || record.untold);
             record.unanswered = record.evidence.channel != Channel::Direct
                 && !matches!(outcome, Outcome::Declined(_) | Outcome::WouldRemediate(_));
         }
@@ -673,7 +702,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|pending| (pending.entry, (pending.case, pending.outcome)))
             .unzip();
         let (entries, notices): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
-        let written = self.write(key, &entries).await?;
+        let written = self.write(key, &entries).await;
+        if written.as_ref().is_err_and(|failure| failure.class == Class::Transient) {
+            // If it was stored all the same, it is read as what an earlier delivery has written and maybe not told of.
+            for case in cases.iter_mut() {
+                case.again.insert(case.teller.clone());
+            }
+        }
+        let written = written?;
         let mut behind = Vec::new();
         let mut over_budget = BTreeSet::new();
         let mut is_current = true;
@@ -718,9 +754,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         Ok(is_current)
     }
 
-    /// Ends what is open as failed. The record says so if the ledger can still be written; the message comes again
+    /// Ends what is open as failed. The record says so if the ledger can still be written in time; the message comes again
     /// either way.
-    async fn fail(&self, scope: &R::Scope, cases: &mut [Case<R>], failure: &Failure) {
+    async fn fail(&self, scope: &R::Scope, cases: &mut [Case<R>], failure: &Failure, deadline: Deadline) {
         let name = scope.to_string();
         let now = self.clock.now();
         let outcome = Outcome::Failed(failure.clone());
@@ -739,7 +775,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let key = self.key(&name);
         let (entries, _): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
         if !entries.is_empty()
-            && let Err(failure) = self.write(key, &entries).await
+            && let Err(failure) = within(
+                deadline.remaining_to_record(self.clock.now()),
+                self.write(key, &entries),
+            )
+            .await
         {
             tracing::error!(scope = %scope, failure = %failure, "failure not recorded");
             for case in cases {
@@ -758,7 +798,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         self.write(self.key(scope), &entries).await.map(drop)
     }
 
-    /// A block whose own invocation failed, and that the schedule has put in place since, is in place.
+    /// A block whose own invocation failed, and that the schedule has put in place since, is in place. The message of that
+    /// invocation comes again, and tells.
     async fn note_restored(&self, scope: &R::Scope, restored: &BTreeSet<RecordId>) -> Result<(), Failure> {
         let ids: Vec<_> = restored.iter().cloned().collect();
         if ids.is_empty() {
@@ -775,14 +816,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .map(|record| {
                 let reason = Reason::new("reconciled", "put in place by the schedule");
                 let status = Status::Settled(Outcome::Remediated(reason));
-                Entry {
+                let entry = Entry {
                     record: Some(Record {
                         status,
                         updated_at: now,
                         ..record
                     }),
                     standing: None,
-                }
+                };
+                self.stamped(entry).0
             })
             .collect();
         if !entries.is_empty() {
@@ -825,7 +867,15 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
 
 struct Sorted<C> {
     pending: Vec<Pending<C>>,
+    /// The intents of those who count on a change that another case of its target announces. Unless that one may, and is
+    /// paid for, they are not to be written.
+    following: Vec<Pending<C>>,
     gated: bool,
+}
+
+/// Whether the change has been announced and is held on to: it is paid for, and may be in place by our doing.
+fn is_under_way<R: Remediation>(case: &Case<R>, row: Option<&Standing<R::Change>>) -> bool {
+    case.is_intended() && row.is_some_and(|row| row.phase == Phase::Active)
 }
 
 /// Records what the guardrails refuse. A record of something that was done is never overwritten with a refusal.
@@ -855,7 +905,8 @@ fn refusals<R: Remediation>(
 /// Cases about one target, each with its index.
 type Members<'a, R> = Vec<(usize, &'a Case<R>)>;
 
-/// The open cases by target, in the order of the targets, each with its index.
+/// The open cases by target, in the order of the targets, each with its index. Where a change is to be undone, the findings
+/// about its target wait: they are decided on what the undo leaves.
 fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)> {
     let mut groups: BTreeMap<&str, Members<'_, R>> = BTreeMap::new();
     for (index, case) in cases
@@ -867,7 +918,12 @@ fn by_target<R: Remediation>(cases: &[Case<R>]) -> Vec<(String, Members<'_, R>)>
     }
     groups
         .into_iter()
-        .map(|(target, members)| (target.to_owned(), members))
+        .map(|(target, mut members)| {
+            if members.iter().any(|(_, case)| case.kind == Kind::Undo) {
+                members.retain(|(_, case)| case.kind == Kind::Undo);
+            }
+            (target.to_owned(), members)
+        })
         .collect()
 }
 
@@ -880,6 +936,15 @@ fn stopped<R: Remediation>() -> Failure {
 fn not_verified(applied: u32) -> Failure {
     let message = format!("written {applied} times and not read back");
     Failure::new(Class::Permanent, "engine", "NotVerified", message)
+}
+
+/// What a call answers, if it does so within this time. Nothing that has no time left is begun.
+pub(super) async fn within<T>(left: Duration, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    if left.is_zero() {
+        return Err(out_of_time());
+    }
+    let answer = tokio::time::timeout(left, call).await;
+    answer.unwrap_or_else(|_| Err(out_of_time()))
 }
 
 pub(super) fn out_of_time() -> Failure {

@@ -214,6 +214,13 @@ mod tests {
         let almost = now + Duration::from_secs(1);
         assert_eq!(ledger.turn("a", every, almost).await, Ok(Turn::At(now + every)));
         assert_eq!(ledger.turn("a", every, now + every).await, Ok(Turn::Ours));
+        // Taken for no time it is given back.
+        assert_eq!(
+            ledger.turn("a", every, now + every).await,
+            Ok(Turn::At(now + 2 * every))
+        );
+        assert_eq!(ledger.turn("a", Duration::ZERO, now + every).await, Ok(Turn::Ours));
+        assert_eq!(ledger.turn("a", every, now + every).await, Ok(Turn::Ours));
         // A clock that was set back does not keep it for ever.
         assert_eq!(ledger.turn("a", every, now - every).await, Ok(Turn::Ours));
     }
