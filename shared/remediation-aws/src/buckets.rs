@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use aws_sdk_s3::{Client, operation::RequestId};
@@ -22,7 +23,13 @@ pub struct BucketPolicies {
     owner: AccountId,
     here: Client,
     regions: Arc<Mutex<BTreeMap<String, Client>>>,
+    /// In which Region a bucket is, and when S3 said so.
+    homes: Arc<Mutex<BTreeMap<BucketName, (String, Instant)>>>,
 }
+
+/// A bucket stays in its Region. Were it deleted and made again in another within this time, S3 would refuse what is asked of it in the
+/// first, and the message would come again later than that.
+const HOME: Duration = Duration::from_secs(60);
 
 impl BucketPolicies {
     /// `owner`: S3 refuses a bucket of anybody else.
@@ -33,6 +40,7 @@ impl BucketPolicies {
             aws: aws.clone(),
             owner,
             regions: Arc::default(),
+            homes: Arc::default(),
         }
     }
 
@@ -49,11 +57,30 @@ impl BucketPolicies {
         regions.entry(region.to_owned()).or_insert_with(client).clone()
     }
 
-    /// The bucket's Region; `None`: there is no such bucket.
+    /// The bucket's Region; `None`: there is no such bucket. S3 is asked once a minute: a bucket that was deleted meanwhile is missed by
+    /// what is asked of it next.
     ///
     /// # Errors
     /// When S3 does not tell.
     pub async fn region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
+        let known = || {
+            let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+            homes.retain(|_, (_, since)| since.elapsed() < HOME);
+            homes.get(bucket).map(|(region, _)| region.clone())
+        };
+        if let Some(region) = known() {
+            return Ok(Some(region));
+        }
+        let asked = Instant::now();
+        let region = self.ask_region(bucket).await?;
+        if let Some(region) = &region {
+            let mut homes = self.homes.lock().unwrap_or_else(PoisonError::into_inner);
+            homes.insert(bucket.clone(), (region.clone(), asked));
+        }
+        Ok(region)
+    }
+
+    async fn ask_region(&self, bucket: &BucketName) -> Result<Option<String>, Failure> {
         const OPERATION: &str = "s3:HeadBucket";
         const HEADER: &str = "x-amz-bucket-region";
         let call = self.here.head_bucket().bucket(bucket.as_str());
