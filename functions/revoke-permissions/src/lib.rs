@@ -107,6 +107,11 @@ impl<P: Policies> Remediation for RevokePermissions<P> {
         })
     }
 
+    /// A version that is made twice is two versions, of five that there may be.
+    fn is_repeatable(&self, write: &Write) -> bool {
+        !matches!(write, Write::Version { .. })
+    }
+
     async fn observe(&self, scope: &Scope, _: &[&Target]) -> Result<State, Failure> {
         match scope {
             Scope::Place(place) => self.look(place).await.map(State::Place),

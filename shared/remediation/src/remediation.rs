@@ -121,8 +121,7 @@ pub trait Remediation: Send + Sync {
     const NAME: &'static str;
     /// Whether findings about any account are dealt with in the deployment's own, because what is changed there protects all.
     const SERVES_ALL_ACCOUNTS: bool = false;
-    /// How long a write may take until reads show it. A write that is not seen yet, or whose answer was lost, is not
-    /// repeated before.
+    /// How long a write may take until reads show it. A write that is not seen yet is not repeated before.
     const SETTLES_WITHIN: Duration = Duration::ZERO;
 
     /// What is acted on. Its text is its name within the scope.
@@ -169,6 +168,12 @@ pub trait Remediation: Send + Sync {
     /// The limit on this write.
     fn pace(&self, _: &Self::Scope, _: &Self::Write) -> Option<Pace> {
         None
+    }
+
+    /// Whether this write comes to the same if it is made twice. One that does not is not repeated after a lost answer before
+    /// `SETTLES_WITHIN` is over.
+    fn is_repeatable(&self, _: &Self::Write) -> bool {
+        true
     }
 
     /// Reads the scope, as far as deciding on these targets needs it.

@@ -117,6 +117,11 @@ impl Remediation for Darken {
     type Change = String;
     type Write = BTreeMap<String, bool>;
 
+    /// Somebody may count how often a switch was used.
+    fn is_repeatable(&self, _: &BTreeMap<String, bool>) -> bool {
+        false
+    }
+
     fn claim(&self, finding: &Finding) -> Claim<String> {
         let Detail::Compliance(compliance) = &finding.detail else {
             return Claim::declined("other", "no lamp");

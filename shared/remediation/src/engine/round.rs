@@ -243,12 +243,14 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         if progress.applied >= MAX_APPLIED {
             return Err(not_verified(progress.applied));
         }
+        let is_repeatable = self.remediation.is_repeatable(&write);
         let answer = self.remediation.apply(scope, &Approved::new(write)).await;
         // Where nobody knows what became of it, it may be on its way.
-        if answer
-            .as_ref()
-            .map_or_else(|failure| failure.class == Class::Transient, |_| true)
-        {
+        let is_under_way = match &answer {
+            Ok(_) => true,
+            Err(failure) => failure.class == Class::Transient && !is_repeatable,
+        };
+        if is_under_way {
             progress.written = Some((self.clock.now(), 0));
         }
         let receipt = answer?;
