@@ -2,13 +2,13 @@
 //! and the proxy between them and the emulators.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result};
-use local_cloud::{Answer, FUNCTIONS, Instance, Proxy, Service, logical};
+use local_cloud::{Answer, AwsCall, FUNCTIONS, Instance, Proxy, Service, logical};
 use serde_json::{Value, json};
 
 use crate::stack::Stack;
@@ -175,26 +175,44 @@ impl Laboratory {
 /// The messages of a queue, as Lambda gives them to a function: each event with an id of its own, counted from 0. `delivery`: how often
 /// they have been delivered, with this one.
 pub fn batch(events: &[Value], delivery: usize) -> Value {
-    let record = |(number, event): (usize, &Value)| {
+    let ids = (0..events.len()).map(|number| number.to_string());
+    messages(ids.zip(events), delivery)
+}
+
+/// The same with these ids, which a message keeps however often it is delivered.
+pub fn messages<'a>(events: impl IntoIterator<Item = (String, &'a Value)>, delivery: usize) -> Value {
+    let record = |(id, event): (String, &Value)| {
         json!({
-            "messageId": number.to_string(), "receiptHandle": number.to_string(), "body": event.to_string(),
+            "messageId": id, "receiptHandle": id, "body": event.to_string(),
             "attributes": { "ApproximateReceiveCount": delivery.to_string() }, "messageAttributes": {}, "md5OfBody": "",
             "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:111122223333:queue", "awsRegion": "us-east-1",
         })
     };
-    json!({ "Records": events.iter().enumerate().map(record).collect::<Vec<_>>() })
+    json!({ "Records": events.into_iter().map(record).collect::<Vec<_>>() })
 }
 
-/// Which messages of a [`batch`] have to come again. All, where the function did not answer.
-pub fn again(events: &[Value], answer: &Answer) -> Vec<Value> {
+/// Whether the message with this id has to come again: all have to, where the function did not answer.
+pub fn comes_again(id: &str, answer: &Answer) -> bool {
     let Answer::Response(response) = answer else {
-        return events.to_vec();
+        return true;
     };
-    let Some(failures) = response.get("batchItemFailures").and_then(Value::as_array) else {
-        return events.to_vec();
-    };
-    let failed = failures
-        .iter()
-        .filter_map(|failure| failure.get("itemIdentifier")?.as_str()?.parse::<usize>().ok());
-    failed.filter_map(|number| events.get(number).cloned()).collect()
+    let failures = response.get("batchItemFailures").and_then(Value::as_array);
+    failures.is_none_or(|failures| {
+        failures
+            .iter()
+            .any(|failure| failure.get("itemIdentifier").is_some_and(|of| of == id))
+    })
+}
+
+/// The subjects of the notices that people got, sorted.
+pub fn notices(calls: &[AwsCall]) -> Vec<String> {
+    let told = calls.iter().filter(|call| call.operation == "Publish" && call.applied);
+    let mut subjects: Vec<_> = told.filter_map(|call| call.parameter("Subject")).collect();
+    subjects.sort();
+    subjects
+}
+
+/// Of a [state](local_cloud::LocalCloud::state), the resources: without Security Hub's notes.
+pub fn resources(state: &BTreeSet<String>) -> BTreeSet<&String> {
+    state.iter().filter(|line| !line.starts_with("securityhub")).collect()
 }

@@ -11,7 +11,7 @@ use local_cloud::{Answer, AwsCall, Fault, Instance};
 use remediation::ledger::chain::verify;
 use remediation_aws::DynamoLedger;
 use securecart_tests::{
-    laboratory::{Laboratory, again, batch},
+    laboratory::{Laboratory, batch, comes_again, notices, resources},
     sdk_config,
 };
 use serde_json::{Value, json};
@@ -293,9 +293,7 @@ impl Bench {
 /// Whether nothing has to come again.
 fn is_done(answer: &Answer) -> bool {
     match answer {
-        Answer::Response(response) if response.get("batchItemFailures").is_some() => {
-            again(&[Value::Null], answer).is_empty()
-        }
+        Answer::Response(response) if response.get("batchItemFailures").is_some() => !comes_again("0", answer),
         Answer::Response(_) => true,
         _ => false,
     }
@@ -305,17 +303,6 @@ fn is_done(answer: &Answer) -> bool {
 fn is_refused_as_done(case: &Case, answer: &Answer) -> bool {
     let Answer::Error(error) = answer else { return false };
     case.scenario.then == Then::Undo && error.to_string().contains("it has been undone already")
-}
-
-/// What people were told: the subjects of notices.
-fn notices(calls: &[AwsCall]) -> Vec<String> {
-    let told = calls.iter().filter(|call| call.operation == "Publish" && call.applied);
-    told.filter_map(|call| call.parameter("Subject")).collect()
-}
-
-/// Without Security Hub's own lines.
-fn resources(state: &BTreeSet<String>) -> BTreeSet<&String> {
-    state.iter().filter(|line| !line.starts_with("securityhub")).collect()
 }
 
 fn difference(found: &BTreeSet<String>, expected: &BTreeSet<String>) -> String {
