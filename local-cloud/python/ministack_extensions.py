@@ -8,6 +8,8 @@ IAM gives out ids and dates by itself, and nothing ages in a test. Control, unsi
                                       "roles": [{"name", "id", "created", "last_used"}], "groups": [{"name", "id"}],
                                       "policies": [{"name", "id", "updated"}], "account"?}
 It sets unique ids and dates, and replaces a user's access keys. Times are RFC 3339; `last_used` is null, or left out, for what was never used.
+    POST /securecart-extension/iam/pages   {"details": 100}
+So many users, roles, groups and policies GetAccountAuthorizationDetails gives at once from now on; at first, ten.
 
 IAM: SetDefaultPolicyVersion is served here, and so are all policies that AWS manages, as moto has them. Lists come in pages. A malformed
 trust policy is refused, and so is attaching a policy that does not exist. Calls are authorised on the group, role or user that they name,
@@ -60,7 +62,7 @@ ACCOUNT = os.environ["MINISTACK_ACCOUNT_ID"]
 NEVER_USED = "<Region>N/A</Region><ServiceName>N/A</ServiceName>"
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 # IAM may give fewer than it was asked for. Short pages, so that every reader is seen to turn them.
-DETAILS_PER_PAGE = 10
+pages = {"details": 10}
 STEPS_PER_PAGE = 2
 Handler = Callable[[Any], Any]
 
@@ -199,7 +201,7 @@ def condition_key(key: str, context: Any) -> Any:
     return role["Arn"] if role else value
 
 
-def paged(handler: Handler, at_most: int = 1000) -> Handler:
+def paged(handler: Handler, kind: str = "") -> Handler:
     """ministack gives everything in one page."""
 
     def page(parameters: Any) -> Any:
@@ -208,7 +210,7 @@ def paged(handler: Handler, at_most: int = 1000) -> Handler:
             return status, headers, body
         answer = ElementTree.fromstring(body)
         start, size = int(iam._p(parameters, "Marker", "0")), int(iam._p(parameters, "MaxItems", "100"))
-        end = start + min(size, at_most)
+        end = start + min(size, pages.get(kind, 1000))
         members = [(part, member) for part in answer[0] for member in part.findall("{*}member")]
         for part, member in members[:start] + members[end:]:
             part.remove(member)
@@ -352,6 +354,7 @@ async def control(method: str, path: str, receive: Any, send: Any) -> None:
     own = {"access-analyzer": findings, "ebs-encryption": encrypted}
     wanted: dict[tuple[str, str], Callable[[Any], Any]] = {
         ("POST", "iam"): seed,
+        ("POST", "iam/pages"): pages.update,
         ("POST", "access-analyzer"): know,
         ("POST", "ec2"): name_groups,
         ("GET", "state"): lambda _: {"state": ministack_state.told(own)},
@@ -409,7 +412,7 @@ if __name__ == "__main__":
         handlers[operation] = attaching(handlers[operation])
     for operation in [operation for operation in handlers if operation.startswith("List")] + ["GetGroup"]:
         handlers[operation] = paged(handlers[operation])
-    handlers["GetAccountAuthorizationDetails"] = paged(account_details, DETAILS_PER_PAGE)
+    handlers["GetAccountAuthorizationDetails"] = paged(account_details, "details")
     for operation in ("GetEbsEncryptionByDefault", "EnableEbsEncryptionByDefault", "DisableEbsEncryptionByDefault"):
         ec2._ACTION_MAP[operation] = ebs_encryption(operation)
     ec2._new_sg_id = group_id

@@ -181,6 +181,15 @@ impl LocalCloud {
         self.client.control("POST", &url, Some(identities)).map(drop)
     }
 
+    /// So many users, roles, groups and policies IAM gives at once from now on. At first it gives fewer than AWS would, so that whoever reads
+    /// them is seen to turn pages.
+    pub fn details_per_page(&self, details: u32) -> Result<(), CallError> {
+        let url = format!("{}/securecart-extension/iam/pages", self.endpoint());
+        self.client
+            .control("POST", &url, Some(&json!({ "details": details })))
+            .map(drop)
+    }
+
     /// Gives the next security groups that are created these ids: see `python/ministack_extensions.py`.
     pub fn name_security_groups(&self, ids: &[&str]) -> Result<(), CallError> {
         let url = format!("{}/securecart-extension/ec2", self.endpoint());

@@ -167,12 +167,12 @@ impl Subjects {
                 command
             }
         };
-        command
-            .env("SSL_CERT_FILE", trust)
-            .env("AWS_CA_BUNDLE", trust);
+        command.env("SSL_CERT_FILE", trust).env("AWS_CA_BUNDLE", trust);
         // Python's runtime logs to the one, Rust's to the other.
         if std::env::var_os("BENCH_LOG").is_none() {
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+            command
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::null());
         }
         Instance::start(&mut command)
     }
