@@ -82,11 +82,11 @@ fn starts_quietly(laboratory: &Laboratory, instance: &Instance, function: &str) 
     let expected = ["dynamodb:Query", "ssm:GetParameter"].map(str::to_owned);
     assert_eq!(calls, BTreeSet::from(expected), "{function}");
     assert_eq!(laboratory.proxy.calls().len(), 2, "{function}");
-    // Security Hub, and people by SNS; and the service that is written to, where its host is known before the event.
+    // Two of the ledger's; Security Hub, and people by SNS; and the service that is written to, where its host is known before the event.
     let hosts = if ["block-public-access", "enforce-s3-encryption"].contains(&function) {
-        2
+        4
     } else {
-        3
+        5
     };
     assert_eq!(laboratory.proxy.unsigned(), hosts, "{function}");
 }

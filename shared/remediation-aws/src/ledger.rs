@@ -43,7 +43,7 @@ use remediation::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use crate::errors::classify;
+use crate::{Aws, errors::classify};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -214,6 +214,13 @@ impl DynamoLedger {
         let mut end = self.end.lock().await;
         *end = Some(self.head(remediation).await?);
         Ok(())
+    }
+
+    /// Makes the calls that an event makes besides, as a [rehearsal](Aws::rehearsal).
+    pub(crate) async fn rehearse(&self, rehearsal: &Aws) {
+        let client = Client::new(&rehearsal.paced());
+        drop(client.batch_get_item().send().await);
+        drop(client.transact_write_items().send().await);
     }
 
     async fn head(&self, remediation: &str) -> Result<Head, Failure> {

@@ -183,13 +183,18 @@ where
     C: Fn(&Aws, &RoleArn, SettingsReader) -> Result<B, InvalidSettings>,
 {
     /// Makes the first two calls of every event before there is one, and rehearses those of every change: Lambda gives a start a whole core,
-    /// and an event of a small function a fourteenth of one, in which connections and handshakes would be most of the first answer. What
-    /// fails is tried again by the event, which says so.
+    /// and an event of a small function a fourteenth of one, in which connections, handshakes and code that runs for the first time would be
+    /// most of the first answer.
     async fn warm_up<R: Remediation>(&self, rehearse: impl AsyncFn(&Aws)) {
         let rehearsal = self.aws.rehearsal();
+        let ledger = async {
+            // What fails is tried again by the event, which says so.
+            let _ = self.ledger.catch_up(R::NAME).await;
+            self.ledger.rehearse(&rehearsal).await;
+        };
         let calls = futures_util::future::join4(
             self.settings.current(),
-            self.ledger.catch_up(R::NAME),
+            ledger,
             self.reporter.rehearse(&rehearsal),
             rehearse(&rehearsal),
         );
