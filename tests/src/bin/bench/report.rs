@@ -49,7 +49,9 @@ const COLUMNS: [Column; 7] = [
 ];
 
 fn figure(value: f64) -> String {
-    if value < 100.0 {
+    if value.is_nan() {
+        "none".to_owned()
+    } else if value < 100.0 {
         format!("{value:.1}")
     } else {
         format!("{value:.0}")
