@@ -97,7 +97,7 @@ const TOLD_EVERY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Runs a remediation as a Lambda function: sets up logging, clients and ledger once, then answers events, each by the
 /// settings of its time. `connect` is called once for each account that is acted in, with its clients, as whom they act, and
 /// the environment; it returns what makes the remediation of a settings document. `rehearse` makes the calls that every change takes as a
-/// [rehearsal](Aws::rehearsal), before the first event.
+/// rehearsal, before the first event.
 ///
 /// # Errors
 /// When the environment is wrong, and when the runtime stops.
