@@ -246,11 +246,11 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let is_repeatable = self.remediation.is_repeatable(&write);
         let answer = self.remediation.apply(scope, &Approved::new(write)).await;
         // Where nobody knows what became of it, it may be on its way.
-        let is_under_way = match &answer {
+        let may_be_written = match &answer {
             Ok(_) => true,
             Err(failure) => failure.class == Class::Transient && !is_repeatable,
         };
-        if is_under_way {
+        if may_be_written {
             progress.written = Some((self.clock.now(), 0));
         }
         let receipt = answer?;
