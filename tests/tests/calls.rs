@@ -1,6 +1,6 @@
 //! How many AWS calls each change takes, and why: what `docs/PERFORMANCE.md` says is what the real binaries do.
 //! What it makes of them before its first event changes nothing.
-//! `CALLS=update cargo test -p securecart-tests --test calls` writes the table anew.
+//! `CALLS=update cargo test --workspace --test calls` writes the table anew.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

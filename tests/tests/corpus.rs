@@ -5,7 +5,7 @@
 //! content. `UPDATE_CORPUS=1` writes anew what it says of the samples and, where one is named, of the corpus:
 //!
 //! ```text
-//! UPDATE_CORPUS=1 EVENT_CORPUS=FOLDER cargo test -p securecart-tests --test corpus
+//! UPDATE_CORPUS=1 EVENT_CORPUS=FOLDER cargo test --workspace --test corpus
 //! ```
 #![allow(
     clippy::unwrap_used,

@@ -157,7 +157,7 @@ fn slug(heading: &str) -> String {
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
-/// `SCHEMA=update cargo test -p securecart-tests --test documents` writes it anew, once `SCHEMA=update cargo test -p securecart` has written
+/// `SCHEMA=update cargo test --workspace --test documents` writes it anew, once `SCHEMA=update cargo test -p securecart` has written
 /// the schema from the types.
 #[test]
 fn the_configuration_page_is_that_of_the_schema_and_the_template() {

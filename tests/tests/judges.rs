@@ -3,7 +3,7 @@
 //! everything does:
 //!
 //! ```text
-//! JUDGES=all cargo test -p securecart-tests --test judges -- --nocapture
+//! JUDGES=all cargo test --workspace --test judges -- --nocapture
 //! ```
 #![allow(
     clippy::unwrap_used,

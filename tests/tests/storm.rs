@@ -1,6 +1,6 @@
 //! Many instances at once, and many findings at once: the real binaries on the local cloud, under AWS WAF's limit of one update a second.
 //!
-//! `cargo test` runs small ones; `STORM=all cargo test -p securecart-tests --test storm -- --nocapture` runs up to 64 instances, ten thousand
+//! `cargo test` runs small ones; `STORM=all cargo test --workspace --test storm -- --nocapture` runs up to 64 instances, ten thousand
 //! findings, and more attackers than an IP set holds.
 #![allow(
     clippy::unwrap_used,
@@ -100,6 +100,9 @@ fn attacks(attackers: std::ops::Range<u32>, name: &str) -> Vec<Value> {
     attackers.map(event).collect()
 }
 
+/// A third change that may cut an administrator waits for longer than CI should.
+const ONE_TOO_MANY: &str = "config-blacklisted";
+
 /// Every function, with instances that all get all events of the function at the same time, as duplicates of a queue would come.
 #[test]
 fn s93_instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
@@ -109,7 +112,9 @@ fn s93_instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
     let functions: BTreeSet<_> = CHANGES.iter().map(|(_, function, _)| *function).collect();
     let crowds: &[usize] = if is_full() { &[2, 8, 32, 64] } else { &[4] };
     for function in functions {
-        let samples = CHANGES.iter().filter(|(_, of, _)| *of == function);
+        let samples = CHANGES
+            .iter()
+            .filter(|(_, of, name)| *of == function && (is_full() || *name != ONE_TOO_MANY));
         let events: Vec<_> = samples.map(|(_, _, name)| sample(function, name)).collect();
         laboratory.stack.cloud.restore().unwrap();
         laboratory.proxy.plan(|_| Fault::None);
@@ -117,6 +122,18 @@ fn s93_instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
         let (alone, records) = (laboratory.stack.cloud.state().unwrap(), laboratory.records().unwrap());
         let told = notices(&laboratory.proxy.calls());
         assert!(!told.is_empty(), "{function}");
+        // A duplicate that is looked at when all is done may lead to another target, in which nothing is left to do: the inline policy that it
+        // was about is gone, for instance.
+        all_at_once(&laboratory, function, std::slice::from_ref(&events));
+        let late = laboratory.records().unwrap();
+        let changed = late.iter().filter(|(id, status)| records.get(*id) != Some(*status));
+        assert!(
+            changed
+                .map(|(_, status)| status)
+                .all(|status| status == "AlreadyInPlace"),
+            "{function}: {late:?}"
+        );
+        assert_eq!(notices(&laboratory.proxy.calls()), told, "{function}");
         for crowd in crowds {
             laboratory.stack.cloud.restore().unwrap();
             laboratory.proxy.plan(|_| Fault::None);
@@ -145,7 +162,9 @@ fn s93_instances_that_run_into_each_other_lose_nothing_and_say_nothing_twice() {
                 differences.is_empty(),
                 "{function}, {crowd} instances: {differences:#?}"
             );
-            assert_eq!(laboratory.records().unwrap(), records, "{function}, {crowd} instances");
+            let mut recorded = laboratory.records().unwrap();
+            recorded.retain(|id, _| records.contains_key(id) || !late.contains_key(id));
+            assert_eq!(recorded, records, "{function}, {crowd} instances");
             assert_eq!(notices(&calls), told, "{function}, {crowd} instances");
         }
     }

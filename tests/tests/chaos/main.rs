@@ -2,7 +2,7 @@
 //! said on the way that is not so.
 //!
 //! The real binaries run under the credentials of their roles; a proxy stands between them and the emulators. `cargo test` takes a fixed
-//! sample of the matrix, one case of 97. `CHAOS=all cargo test -p securecart-tests --test chaos -- --nocapture` takes all of it, `CHAOS=10`
+//! sample of the matrix, one case of 97. `CHAOS=all cargo test --workspace --test chaos -- --nocapture` takes all of it, `CHAOS=10`
 //! one case of ten, `CHAOS=unblock` all of a scenario, `CHAOS='unblock, call 3'` those of a call, as they are named where one is wrong. With `CHAOS_BUILD=shipped` the functions are those that `cargo lambda build --release`
 //! has left, which is quicker, and not the development builds.
 #![allow(
