@@ -60,9 +60,6 @@ pub type Results = BTreeMap<(&'static str, Subject), Series>;
 /// Unless it is asked for more: <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountAuthorizationDetails.html>.
 const AS_IAM_GIVES: u32 = 100;
 
-/// What takes many seconds is done so often: Cloud Custodian's event, and Python's second.
-const FEW: usize = 5;
-
 struct Options {
     runs: usize,
     function: Option<String>,
@@ -123,12 +120,8 @@ fn main() -> Result<()> {
                 .into_iter()
                 .filter(|subject| bench.subjects.has(*subject, job))
             {
-                if subject == Subject::Custodian && run > FEW {
-                    continue;
-                }
-                let is_warm = subject == Subject::Ours || run <= FEW;
                 let (measured, calls) = bench
-                    .run(subject, job, is_warm)
+                    .run(subject, job)
                     .with_context(|| format!("{} for {}", subject.name(), job.function))?;
                 // The first fills the caches of the file system.
                 if run > 0 {
@@ -170,7 +163,7 @@ struct Bench {
 const DEADLINE: Duration = Duration::from_secs(300);
 
 impl Bench {
-    fn run(&self, subject: Subject, job: &Job, is_warm: bool) -> Result<(Run, [Vec<String>; 2])> {
+    fn run(&self, subject: Subject, job: &Job) -> Result<(Run, [Vec<String>; 2])> {
         let cloud = &self.laboratory.stack.cloud;
         let mut run = Run::default();
         self.prepare(cloud)?;
@@ -194,7 +187,7 @@ impl Bench {
         run.emulators = calls.iter().map(|call| milliseconds(call.took)).sum();
         let cold = names(&calls);
         let mut warm = cold.clone();
-        if !is_warm || subject == Subject::Custodian {
+        if subject == Subject::Custodian {
             run.warm = f64::NAN;
         } else {
             self.prepare(cloud)?;

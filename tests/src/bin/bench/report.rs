@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use local_cloud::workspace;
 
 use crate::{
-    FEW, Results, Run, Series,
+    Results, Run, Series,
     subject::{JOBS, Job, Subject},
 };
 
@@ -181,9 +181,8 @@ pub fn write(results: &Results, runs: usize, share: f64) -> Result<()> {
     let path = docs.join("PERFORMANCE.md");
     let page = fs::read_to_string(&path)?;
     let measured = format!(
-        "Measured on {}: medians of {runs} runs, with the quarters beside them (of {}, Cloud Custodian and Python's warm event); {:.1} % of a core from the first request on.\n\n{}\n{}\n{}",
+        "Measured on {}: medians of {runs} runs, with the quarters beside them; {:.1} % of a core from the first request on.\n\n{}\n{}\n{}",
         machine(),
-        runs.min(FEW),
         share * 100.0,
         ratios(results),
         medians(results),
