@@ -280,4 +280,11 @@ fn s94_beyond_the_capacity_of_a_set_every_attacker_is_accounted_for() {
     );
     assert_eq!(blocked.len(), 10_000);
     assert_eq!(records.len(), 12_000, "each finding has its record");
+    let items = laboratory.ledger().unwrap();
+    let bodies = items
+        .iter()
+        .filter(|item| item["pk"]["S"].as_str().is_some_and(|pk| pk.starts_with("record#")))
+        .map(|item| serde_json::from_str::<Value>(item["body"]["S"].as_str().unwrap()).unwrap());
+    let gave_way = bodies.filter(|body| !body["released"].is_null()).count();
+    assert_eq!(gave_way, 2_000, "who gave way is told of by their records");
 }
