@@ -27,6 +27,9 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(9);
 /// Times that an event is delivered before it would lie in the dead-letter queue.
 const DELIVERIES: usize = 5;
+/// A queue gives a message back after eleven minutes. Here it comes at once, and from the third time on so much later: by then whoever
+/// took a turn to write and came no further has had it.
+const LATER: Duration = Duration::from_secs(10);
 
 pub struct Case {
     pub scenario: &'static Scenario,
@@ -172,6 +175,9 @@ impl Bench {
             self.laboratory.proxy.plan(|_| Fault::None);
             if delivery + 1 == DELIVERIES {
                 return Err(format!("it would lie in the dead-letter queue: {answer:?}"));
+            }
+            if delivery > 0 {
+                std::thread::sleep(LATER);
             }
         }
         unreachable!("the last delivery returns")
