@@ -611,8 +611,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         claimed
     }
 
-    /// What was begun for a finding and not ended is taken up by its own record: once its change is made, the finding may lead
-    /// to another target, or to none.
+    /// What was begun for a finding and not ended, or ended and not told, is taken up by its own record: once its change is made, the
+    /// finding may lead to another target, or to none.
     fn resume(
         &self,
         origin: &Origin,
@@ -620,21 +620,26 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         records: Vec<Record>,
         claimed: &mut Claimed<R>,
     ) -> Result<(), Failure> {
-        let begun = records.into_iter().filter(|record| {
-            record.account == *self.actor.account()
-                && record.evidence.version == evidence.version
-                && matches!(record.status, Status::Intended | Status::Settled(Outcome::Failed(_)))
-        });
-        for record in begun {
+        let own = records
+            .into_iter()
+            .filter(|record| record.account == *self.actor.account() && record.evidence.version == evidence.version);
+        for record in own {
             let mut known = claimed.groups.values().flatten();
             if known.any(|case| case.id == record.id) {
                 continue;
             }
-            let kind = Kind::Remediate {
-                approved: record.approved.is_some(),
+            let (scope, mut case) = if matches!(record.status, Status::Intended | Status::Settled(Outcome::Failed(_))) {
+                let kind = Kind::Remediate {
+                    approved: record.approved.is_some(),
+                };
+                let (scope, case) = self.recorded(record, kind, None)?;
+                let refused = self.refuse_target(&case.target, &case.evidence.kind);
+                (scope, Case { refused, ..case })
+            } else if let Some(untold) = self.untold(record, origin) {
+                untold
+            } else {
+                continue;
             };
-            let (scope, mut case) = self.recorded(record, kind, None)?;
-            case.refused = self.refuse_target(&case.target, &case.evidence.kind);
             origin.bring(&mut case);
             claimed.add(scope, case);
         }

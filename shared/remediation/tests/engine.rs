@@ -1521,6 +1521,29 @@ async fn what_could_not_be_told_is_told_when_the_message_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s33_what_could_not_be_told_is_told_even_if_the_finding_means_another_by_now() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    let done = world.batch(&engine, &[("m", 1, &event)]).await;
+    assert_eq!(done.redeliver, ["m"]);
+    world.told.0.is_out_of_reach(false);
+    world
+        .house
+        .lamps(|lamps| lamps.renamed.insert("a".to_owned(), vec!["b".to_owned()]));
+    world.batch(&engine, &[("other", 2, &event)]).await;
+    assert_eq!(world.told.0.notices(), [""; 0], "another message does not tell for it");
+    for times in 2..4 {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(done.redeliver, [""; 0]);
+        assert_eq!(world.told.0.notices(), ["Remediated a"]);
+    }
+    let record = world.record("a");
+    assert!(!record.untold && !record.unanswered);
+}
+
+#[tokio::test(start_paused = true)]
 async fn s33_people_who_were_not_told_of_a_plan_are_told_of_the_change_whatever_failed_in_between() {
     let world = World::lit(["a"]);
     let waiting = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
