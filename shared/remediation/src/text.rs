@@ -9,6 +9,9 @@ pub(crate) fn one_line(text: &str) -> String {
 /// Whether a character is not seen, and changes what is: what Unicode lets a program leave out (`Default_Ignorable_Code_Point`,
 /// <https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt>), and what ends a line.
 pub(crate) fn is_hidden(c: char) -> bool {
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
     let is_mark = matches!(
         c,
         '\u{ad}'
