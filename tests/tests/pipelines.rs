@@ -166,6 +166,15 @@ fn ci_runs_the_one_script() {
     }
 }
 
+/// Which needs the network, and is no matter of this change alone.
+#[test]
+fn advisories_are_looked_up_each_week() {
+    let (_, ci) = workflows().into_iter().find(|(name, _)| name == "ci.yml").unwrap();
+    assert!(ci["on"]["schedule"][0]["cron"].is_string());
+    let is_asked = |step: &Value| step["run"] == "cargo deny --workspace check";
+    assert!(steps(&ci["jobs"]["supply-chain"]).iter().any(is_asked));
+}
+
 /// Tests and the dry run come before, and a person's word between.
 #[test]
 fn nothing_reaches_enforce_past_the_tests_and_the_dry_run() {
