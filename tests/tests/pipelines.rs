@@ -166,7 +166,7 @@ fn ci_runs_the_one_script() {
     }
 }
 
-/// Which needs the network, and is no matter of this change alone.
+/// Their database is on the network, which the script of every change does without; and it grows without any change here.
 #[test]
 fn advisories_are_looked_up_each_week() {
     let (_, ci) = workflows().into_iter().find(|(name, _)| name == "ci.yml").unwrap();

@@ -267,11 +267,11 @@ impl Bench {
         }
         // An event that comes again is told of again rather than not at all; and so is one of several changes, where the ledger did not take
         // that it had been told.
-        let is_ledger = undisturbed
+        let is_write = undisturbed
             .calls
             .get(case.index)
-            .is_some_and(|call| call.starts_with("dynamodb:"));
-        let is_unnoted = is_ledger && case.lasting == Lasting::ThroughTheDelivery && undisturbed.notices.len() > 1;
+            .is_some_and(|call| call == "dynamodb:TransactWriteItems");
+        let is_unnoted = is_write && case.lasting == Lasting::ThroughTheDelivery && undisturbed.notices.len() > 1;
         let repeats = case.kind.may_repeat() || case.scenario.then == Then::Again || is_unnoted;
         for notice in &undisturbed.notices {
             let times = said.iter().filter(|said| *said == notice).count();
