@@ -95,9 +95,6 @@ fn options() -> Result<Options> {
 fn main() -> Result<()> {
     let options = options()?;
     let subjects = Subjects::prepare()?;
-    let throttle = (options.share < 1.0)
-        .then(|| Throttle::new(options.share))
-        .transpose()?;
     let stack = Stack::deploy_binaries("bench", shipped);
     seeds::everything(&stack);
     stack.cloud.details_per_page(AS_IAM_GIVES)?;
@@ -108,7 +105,7 @@ fn main() -> Result<()> {
     let bench = Bench {
         laboratory,
         subjects,
-        throttle,
+        share: options.share,
         trust,
     };
     let wanted = |job: &&Job| options.function.as_ref().is_none_or(|name| name == job.function);
@@ -155,7 +152,7 @@ fn trust(proxy: &Proxy) -> Result<PathBuf> {
 struct Bench {
     laboratory: Laboratory,
     subjects: Subjects,
-    throttle: Option<Throttle>,
+    share: f64,
     trust: PathBuf,
 }
 
@@ -167,9 +164,11 @@ impl Bench {
         let cloud = &self.laboratory.stack.cloud;
         let mut run = Run::default();
         self.prepare(cloud)?;
+        // One for each process: a group remembers what was taken beyond its share, the end of a killed process among it.
+        let throttle = (self.share < 1.0).then(|| Throttle::new(self.share)).transpose()?;
         let mut instance = self.subjects.start(&self.laboratory, subject, job, &self.trust)?;
         run.init = milliseconds(instance.ready()?);
-        if let Some(throttle) = &self.throttle {
+        if let Some(throttle) = &throttle {
             throttle.hold(instance.process())?;
         }
         let payload = self.subjects.payload(subject, job, 1);
