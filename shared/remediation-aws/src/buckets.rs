@@ -52,6 +52,9 @@ impl BucketPolicies {
 
     /// S3 in this Region.
     pub fn client(&self, region: &str) -> Client {
+        if self.here.config().region().is_some_and(|here| here.as_ref() == region) {
+            return self.here.clone();
+        }
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let client = || Client::new(&self.aws.paced_in(region.to_owned()));
         regions.entry(region.to_owned()).or_insert_with(client).clone()
