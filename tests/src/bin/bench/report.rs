@@ -38,13 +38,14 @@ fn answer(run: &Run) -> f64 {
 
 type Column = (&'static str, fn(&Run) -> f64);
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     ("start to first request, ms", |run| run.init),
     ("start to first answer, ms", answer),
     ("first event, ms", |run| run.first),
     ("of it the emulators, ms", |run| run.emulators),
     ("warm event, ms", |run| run.warm),
     ("processor, ms", |run| run.processor),
+    ("first answer at the exact share, ms", |run| run.exact),
     ("memory, MB", |run| run.memory),
 ];
 
@@ -60,13 +61,13 @@ fn figure(value: f64) -> String {
 
 pub fn print_job(job: &Job, results: &Results) {
     println!("\n{} ({})", job.function, job.sample);
-    print!("{:<28}", "");
+    print!("{:<36}", "");
     for subject in Subject::ALL {
         print!("{:>26}", subject.name());
     }
     println!();
     for (name, of) in COLUMNS {
-        print!("{name:<28}");
+        print!("{name:<36}");
         for subject in Subject::ALL {
             let cell = results.get(&(job.function, subject)).map_or(String::new(), |series| {
                 let Spread { low, median, high } = spread(&series.runs, of);
@@ -102,7 +103,7 @@ pub fn print(results: &Results) {
 
 fn ratios(results: &Results) -> String {
     let mut text = String::from(
-        "| function | first answer, Python / ours | first event, Python / ours | first event, Cloud Custodian / ours | memory, ours / Python | AWS calls: ours, Python, Cloud Custodian |\n|---|---|---|---|---|---|\n",
+        "| function | first answer, Python / ours | at the exact share | first event, Python / ours | first event, Cloud Custodian / ours | memory, ours / Python | AWS calls: ours, Python, Cloud Custodian |\n|---|---|---|---|---|---|---|\n",
     );
     let cell = |value: Option<f64>| value.map_or("none".to_owned(), |value| format!("{value:.1}"));
     for job in &JOBS {
@@ -116,9 +117,10 @@ fn ratios(results: &Results) -> String {
         let memory = times(results, job, Subject::Python, |run| run.memory).map(|times| 1.0 / times);
         let _ = writeln!(
             text,
-            "| `{}` | {} | {} | {} | {} | {}, {}, {} |",
+            "| `{}` | {} | {} | {} | {} | {} | {}, {}, {} |",
             job.function,
             cell(times(results, job, Subject::Python, answer)),
+            cell(times(results, job, Subject::Python, |run| run.exact)),
             cell(times(results, job, Subject::Python, |run| run.first)),
             cell(times(results, job, Subject::Custodian, |run| run.first)),
             memory.map_or("none".to_owned(), |part| format!("{part:.2}")),
