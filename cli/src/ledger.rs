@@ -156,6 +156,9 @@ fn told(record: &Record) -> Vec<String> {
             record.created_at, record.updated_at, record.actor
         ),
     ];
+    if !record.target.is_null() {
+        lines.push(format!("target    {}", plain(&record.target)));
+    }
     let word = |what: &str, word: &Option<remediation::ledger::Word>| {
         word.as_ref()
             .map(|word| format!("{what:<9} {} by {}", word.at, word.by))

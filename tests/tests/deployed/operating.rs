@@ -89,7 +89,10 @@ fn s88_an_operator_looks_stops_undoes_and_verifies() {
             .any(|listed| listed["id"] == record.as_str()),
         "{listed}"
     );
-    assert!(operator.run(&["ledger", "show", &record]).out.contains("inverse"));
+    let shown = operator.run(&["ledger", "show", &record]).out;
+    for line in ["target    ", "inverse   "] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
     assert_eq!(operator.run(&["ledger", "verify"]).code, 0);
 
     the_report_is_read_in_a_browser(&operator, &record);

@@ -99,6 +99,11 @@ fn what_is_refused_or_gone(stack: &Stack) {
         stack.boto3(&[("iam", "delete_role_policy", named)]);
     }
     assert_eq!(outcome(&stack.call(&event).unwrap()).0, "Remediated");
+    // The function knows the bucket's Region by now, and does not ask S3 for it again.
+    stack.boto3(&[("s3", "delete_bucket", json!({ "Bucket": "refused" }))]);
+    event["detail"]["newEvaluationResult"]["resultRecordedTime"] = json!("2026-11-20T10:18:59.143Z");
+    let deleted = stack.call(&event).unwrap();
+    assert_eq!(outcome(&deleted).0, "Declined", "{deleted}");
     event["detail"]["resourceId"] = json!("deleted-long-ago");
     assert_eq!(outcome(&stack.call(&event).unwrap()).0, "Declined");
 }

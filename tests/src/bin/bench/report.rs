@@ -1,6 +1,10 @@
 //! What was measured, as a table, a page and a picture.
 
-use std::{collections::BTreeMap, fmt::Write as _, fs};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+    fs,
+};
 
 use anyhow::{Context, Result};
 use local_cloud::workspace;
@@ -16,6 +20,16 @@ struct Spread {
     low: f64,
     median: f64,
     high: f64,
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.median.is_nan() {
+            return f.write_str("none");
+        }
+        let Self { low, median, high } = *self;
+        write!(f, "{} ({} to {})", figure(median), figure(low), figure(high))
+    }
 }
 
 fn spread(runs: &[Run], of: impl Fn(&Run) -> f64) -> Spread {
@@ -69,10 +83,8 @@ pub fn print_job(job: &Job, results: &Results) {
     for (name, of) in COLUMNS {
         print!("{name:<36}");
         for subject in Subject::ALL {
-            let cell = results.get(&(job.function, subject)).map_or(String::new(), |series| {
-                let Spread { low, median, high } = spread(&series.runs, of);
-                format!("{} ({}-{})", figure(median), figure(low), figure(high))
-            });
+            let cell = results.get(&(job.function, subject));
+            let cell = cell.map_or(String::new(), |series| spread(&series.runs, of).to_string());
             print!("{cell:>26}");
         }
         println!();
@@ -143,8 +155,7 @@ fn medians(results: &Results) -> String {
     for ((function, subject), series) in results {
         let _ = write!(text, "| `{function}` | {} |", subject.name());
         for (_, of) in COLUMNS {
-            let Spread { low, median, high } = spread(&series.runs, of);
-            let _ = write!(text, " {} ({} to {}) |", figure(median), figure(low), figure(high));
+            let _ = write!(text, " {} |", spread(&series.runs, of));
         }
         text.push('\n');
     }
