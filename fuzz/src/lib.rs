@@ -204,6 +204,7 @@ fn noticed(evidence: &Evidence, text: &str) {
             channels: BTreeSet::new(),
             notice: true,
             repeated: false,
+            part: false,
             image: None,
             outcome: outcome(Reason::new("code", text)),
         };

@@ -292,8 +292,9 @@ impl DynamoLedger {
                     (Owner::Budget, Some(CHECK)) => {
                         is_known = true;
                         let spent = reason.item().and_then(|item| item.get("spent")).and_then(as_number);
-                        let left = i64::from(budget.limit) - spent.unwrap_or_else(|| budget.limit.into());
                         let spending = (0..entries.len()).filter(|index| is_spending(entries, &written, *index));
+                        // An hour in which nothing was spent has no item yet, and more is asked than it gives.
+                        let left = spent.map_or(i64::from(budget.limit), |spent| i64::from(budget.limit) - spent);
                         let over: Vec<_> = spending.skip(usize::try_from(left).unwrap_or(0)).collect();
                         for index in over {
                             mark(&mut written, index, Written::OverBudget);

@@ -326,8 +326,7 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
             if news.is_empty() {
                 return None;
             }
-            let is_done =
-                |report: &&&&Report| matches!(report.outcome, Outcome::Remediated(_) | Outcome::AlreadyInPlace(_));
+            let is_done = |report: &Report| report.outcome.is_done() && !report.part;
             // The commands first: what does not fit is cut off.
             let commands: Vec<_> = news.iter().map(command).collect();
             let outcomes: Vec<_> = news.iter().map(|report| report.outcome.to_string()).collect();
@@ -342,7 +341,7 @@ fn answers<'a>(remediation: &str, reports: &'a [Report]) -> Vec<(&'a Channel, Hu
                  To undo, the custom action \"Undo remediation\"; to approve, \"Remediate\".",
                 names.join(", ")
             );
-            let is_resolved = news.iter().filter(is_done).count() == reports.len();
+            let is_resolved = reports.iter().all(|report| is_done(report));
             let answer = HubAnswer {
                 note,
                 brief,
@@ -465,6 +464,7 @@ mod tests {
             channels: channels.iter().cloned().collect::<BTreeSet<_>>(),
             notice: false,
             repeated: false,
+            part: false,
             image: None,
             outcome,
         }
@@ -486,6 +486,11 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(is_resolved(&[done.clone(), there.clone()]), [true]);
+        let part = Report {
+            part: true,
+            ..done.clone()
+        };
+        assert_eq!(is_resolved(&[part]), [false]);
         assert_eq!(is_resolved(&[done, declined]), [false]);
     }
 

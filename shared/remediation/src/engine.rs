@@ -31,7 +31,7 @@ use crate::{
     clock::{Clock, Deadline},
     failure::{Class, Failure},
     finding::{Asked, Channel, Evidence, Finding},
-    ids::{RecordId, RoleArn},
+    ids::{FindingId, FindingVersion, RecordId, RoleArn},
     intake::{Intake, Message},
     ledger::{Ledger, Record, ScopeKey, Status, Turn, Word},
     outcome::{Outcome, Reason},
@@ -323,7 +323,9 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             by: by.to_owned(),
             at: self.clock.now(),
         };
-        let (scope, mut case) = self.recorded(record, kind, Some(word))?;
+        let part = kind != Kind::Undo && self.is_part(&record, deadline).await;
+        let (scope, case) = self.recorded(record, kind, Some(word))?;
+        let mut case = Case { part, ..case };
         Origin::alone().bring(&mut case);
         if kind != Kind::Undo {
             case.refused = self.reconsider(&case.target, &case.evidence.kind, deadline).await?;
@@ -341,10 +343,27 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
     /// sign of that.
     async fn tell_again(&self, record: Record, deadline: Deadline) {
         let origin = Origin::alone();
-        if let Some((scope, mut case)) = self.untold(record, &origin) {
+        let part = self.is_part(&record, deadline).await;
+        if let Some((scope, case)) = self.untold(record, &origin) {
+            let mut case = Case { part, ..case };
             origin.bring(&mut case);
             self.settle_all(BTreeMap::from([(scope, vec![case])]), false, deadline)
                 .await;
+        }
+    }
+
+    /// Whether another target of this version of its finding is not done; also where that is not known.
+    async fn is_part(&self, record: &Record, deadline: Deadline) -> bool {
+        let is_open = |other: &Record| {
+            let is_done = matches!(&other.status, Status::Settled(outcome) if outcome.is_done());
+            other.id != record.id && other.evidence.version == record.evidence.version && !is_done
+        };
+        match self.of_finding(&record.evidence, deadline).await {
+            Ok(all) => all.iter().any(is_open),
+            Err(failure) => {
+                tracing::warn!(record = %record.id, failure = %failure, "whether that is all of the finding is not known");
+                true
+            }
         }
     }
 
@@ -576,6 +595,10 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                             ..Case::new(id.clone(), target.clone(), evidence.clone(), kind)
                         };
                         let case = cases.entry(scope).or_default().entry(id.clone()).or_insert_with(new);
+                        // A word counts also where the finding itself comes in the same batch, and first.
+                        if finding.asked == Some(Asked::Remediate) {
+                            (case.kind, case.word) = (kind, word.clone());
+                        }
                         case.answered &= finding.answered;
                         case.channels.insert(evidence.channel.clone());
                         origin.bring(case);
@@ -790,6 +813,16 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 summary.outcomes.push(report);
             }
         }
+        // Some of its targets may have ended in an earlier delivery, and be no news.
+        let open: BTreeSet<_> = summary
+            .outcomes
+            .iter()
+            .filter(|report| !report.outcome.is_done())
+            .map(of_version)
+            .collect();
+        for report in &mut news {
+            report.part |= open.contains(&of_version(report));
+        }
         self.quieten(&mut news, &owed, deadline).await;
         let left = deadline.remaining_to_report(self.clock.now());
         let unknown = self.reporter.report(R::NAME, &news, &gauges, left).await;
@@ -905,6 +938,11 @@ fn decline(summary: &mut Summary, finding: Option<&Finding>, reason: Reason) {
     let (id, kind) = finding.map_or(("", ""), |f| (f.evidence.id.as_str(), f.evidence.kind.as_str()));
     tracing::info!(finding = id, kind, code = reason.code, why = reason.text, "declined");
     summary.declined.push(reason);
+}
+
+/// The version of a finding that a report is about.
+fn of_version(report: &Report) -> (FindingId, FindingVersion) {
+    (report.evidence.id.clone(), report.evidence.version.clone())
 }
 
 fn log(remediation: &str, report: &Report, replayed: bool) {

@@ -158,6 +158,7 @@ mod tests {
             channels: BTreeSet::new(),
             notice: true,
             repeated: false,
+            part: false,
             image: None,
             outcome,
         }

@@ -108,6 +108,12 @@ impl Outcome {
         }
     }
 
+    /// Whether the resource is as it shall be.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Self::Remediated(_) | Self::AlreadyInPlace(_))
+    }
+
     /// Whether people are told of it unasked: something was changed, or is for them to do.
     #[must_use]
     pub fn is_notable(&self) -> bool {

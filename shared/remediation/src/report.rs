@@ -33,6 +33,9 @@ pub struct Report {
     /// Whether it has failed before and nothing else has come of it since, or the ledger will not know that it has.
     #[serde(skip)]
     pub repeated: bool,
+    /// Whether another target of the same finding is not done, so that the finding is not either.
+    #[serde(skip)]
+    pub part: bool,
     /// The change, or the plan.
     #[serde(skip)]
     pub image: Option<Image>,

@@ -1649,6 +1649,111 @@ async fn an_undo_that_is_asked_for_twice_at_once_is_one() {
     );
 }
 
+/// Two versions of one finding have one row in the ledger, which a transaction takes once.
+#[tokio::test(start_paused = true)]
+async fn an_undo_takes_back_all_that_was_recorded_of_one_target_at_once() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let (event, mut later) = (control("S3.17", "a"), control("S3.17", "a"));
+    later["detail"]["findings"][0]["UpdatedAt"] = json!("2026-11-20T09:13:00Z");
+    let done = world.batch(&engine, &[("m", 1, &event), ("n", 1, &later)]).await;
+    assert_eq!(told(&done.summary), ["a Remediated out", "a Remediated out"]);
+    let done = world
+        .batch(&engine, &[("u", 1, &chosen("Undo remediation", "a"))])
+        .await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Undone lit".to_owned(), "a Undone lit".to_owned()], vec![])
+    );
+    assert!(world.house.lamps(|lamps| lamps.seen.lit.contains("a")));
+    assert!(world.standing("a").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s31_an_order_for_one_target_does_not_answer_for_the_finding() {
+    let world = World::lit(["a", "b"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    let mut event = control("S3.17", "a");
+    let resources = &mut event["detail"]["findings"][0]["Resources"];
+    let mut other = resources[0].clone();
+    other["Id"] = json!("b");
+    resources.as_array_mut().unwrap().push(other);
+    world.deliver(&engine, &event).await;
+    for (lamp, part) in [("a", true), ("b", false)] {
+        let done = world.approve(&engine, lamp).await.unwrap();
+        assert_eq!(done, [format!("{lamp} Remediated out")]);
+        assert_eq!(world.told.0.reports().last().unwrap().part, part, "{lamp}");
+    }
+}
+
+/// What ended in the first delivery is no news in the second, and counts all the same.
+#[tokio::test(start_paused = true)]
+async fn s31_what_was_declined_before_a_redelivery_counts_too() {
+    let world = World::lit(["a"]);
+    let engine = world.engine();
+    let mut event = control("S3.17", "a");
+    let resources = &mut event["detail"]["findings"][0]["Resources"];
+    let mut other = resources[0].clone();
+    other["Id"] = json!("left");
+    resources.as_array_mut().unwrap().push(other);
+    world.house.lamps(|lamps| lamps.seen.lit.insert("left".to_owned()));
+    world.house.0.writes.plan([Fault::Denied]);
+    for (times, what) in [(1, "a Failed denied"), (2, "a Remediated out")] {
+        let done = world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(told(&done.summary), [what, "left Declined left"]);
+    }
+    let reports = world.told.0.reports();
+    let last = reports.iter().rfind(|report| report.target == "a").unwrap();
+    assert!(last.part, "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn s19_a_word_on_a_plan_does_not_outlive_it_because_a_try_failed() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    world.batch(&engine, &[("m", 1, &control("S3.17", "a"))]).await;
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    world.house.0.looks.plan([Fault::Denied]);
+    let word = chosen("Remediate", "a");
+    for (times, what, again) in [(1, "a Failed denied", 1), (2, "a AwaitingApproval stale-plan", 0)] {
+        let done = world.batch(&engine, &[("r", times, &word)]).await;
+        assert_eq!(
+            (told(&done.summary), done.redeliver.len()),
+            (vec![what.to_owned()], again)
+        );
+    }
+    assert!(world.written().is_empty() && world.record("a").approved.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_counts_in_one_batch_with_its_finding() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    let (event, word) = (control("S3.17", "a"), chosen("Remediate", "a"));
+    let done = world.batch(&engine, &[("m", 1, &event), ("r", 1, &word)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Remediated out".to_owned()], vec![])
+    );
+    assert!(world.record("a").approved.is_some());
+}
+
+/// A storm is written by the piece.
+#[tokio::test(start_paused = true)]
+async fn what_was_stored_before_the_rest_was_throttled_is_told() {
+    let world = World::lit(["a"]);
+    // Known, standing, standing, the intent, standing; and the outcome, which is stored.
+    let before = [Fault::None; 5];
+    let faults = Faults::new(before.into_iter().chain([Fault::Partly]));
+    let engine = world.engine_with(&json!({}), faults);
+    let done = world.batch(&engine, &[("m", 1, &config("a"))]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a Remediated out".to_owned()], vec![])
+    );
+    assert_eq!(world.told.0.notices().len(), 1, "{:?}", world.told.0.reports());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_word_for_an_undo_goes_before_findings_that_come_with_it() {
     // The same finding, whose change could not be made; and another one about the same lamp.

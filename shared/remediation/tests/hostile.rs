@@ -496,6 +496,7 @@ fn notice_of(finding: &Finding, text: &str) -> Notice {
             channels: BTreeSet::new(),
             notice: true,
             repeated: false,
+            part: false,
             image: None,
             outcome: Outcome::Escalated(Reason::new("code", text)),
         },

@@ -18,6 +18,8 @@ pub enum Fault {
     Before,
     /// It is carried out, and the answer is lost.
     After,
+    /// It is carried out in part, and the rest is throttled.
+    Partly,
     /// The answer is lost, and the call is carried out only seconds later, when the caller has long moved on.
     Late,
     /// It is refused for want of permission.
@@ -30,7 +32,7 @@ impl Fault {
     pub fn failure(self, operation: &str) -> Option<Failure> {
         let (class, code) = match self {
             Self::None => return None,
-            Self::Throttled => (Class::Throttled, "ThrottlingException"),
+            Self::Throttled | Self::Partly => (Class::Throttled, "ThrottlingException"),
             Self::Before => (Class::Transient, "InternalServerError"),
             Self::After | Self::Late => (Class::Transient, "Timeout"),
             Self::Denied => (Class::Denied, "AccessDeniedException"),
@@ -73,7 +75,7 @@ impl Faults {
     /// That of the call, and the fault.
     pub fn around(&self, operation: &str, call: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
         let fault = self.next();
-        if matches!(fault, Fault::None | Fault::After | Fault::Late) {
+        if matches!(fault, Fault::None | Fault::After | Fault::Partly | Fault::Late) {
             call()?;
         }
         fault.failure(operation).map_or(Ok(()), Err)

@@ -37,6 +37,8 @@ pub(super) struct Case<R: Remediation> {
     pub(super) notice: bool,
     /// If it fails, then not for the first time, or nobody will know that it was the first.
     pub(super) repeated: bool,
+    /// Another target of the same finding is known not to be done.
+    pub(super) part: bool,
     /// A guardrail's answer.
     pub(super) refused: Option<Reason>,
     /// Security Hub shows that somebody dealt with the finding; if the ledger knows this version, that was us.
@@ -68,6 +70,7 @@ impl<R: Remediation> Case<R> {
             over_budget: false,
             notice: false,
             repeated: false,
+            part: false,
             refused: None,
             answered: false,
             record: None,
@@ -119,6 +122,18 @@ impl<R: Remediation> Case<R> {
             }
             Status::Settled(_) => false,
         })
+    }
+
+    /// Whether somebody was shown a plan, and their word is on that one: a failure must not make the record forget it.
+    pub(super) fn is_shown(&self) -> bool {
+        let is_shown = |record: &Record| {
+            record.change.is_some()
+                && matches!(
+                    record.status,
+                    Status::Settled(Outcome::AwaitingApproval(_) | Outcome::WouldRemediate(_))
+                )
+        };
+        self.record.as_ref().is_some_and(is_shown)
     }
 
     /// Whether the change was announced, or made and maybe taken back.
@@ -228,6 +243,7 @@ impl<R: Remediation> Case<R> {
             notice: self.notice && outcome.is_notable(),
             // Whoever gave their word for it is answered.
             repeated: self.repeated && self.word.is_none() && outcome.needs_redelivery(),
+            part: self.part,
             image: self.record.and_then(|record| record.image),
             outcome,
         })

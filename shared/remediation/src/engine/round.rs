@@ -369,7 +369,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 };
                 match (decision, case.kind) {
                     (Decision::InPlace(reason), Kind::Undo) => {
-                        let standing = row.map(|row| self.after_undo(row, now));
+                        // Two records of one target have one row, which a transaction takes once.
+                        let standing = row.filter(|_| is_first).map(|row| self.after_undo(row, now));
                         pending.push(settle(Outcome::Undone(reason.clone()), standing)?);
                     }
                     (Decision::InPlace(reason), Kind::Remediate { .. }) if case.is_intended() => {
@@ -705,8 +706,8 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             .unzip();
         let (entries, notices): (Vec<_>, Vec<_>) = entries.into_iter().map(|entry| self.stamped(entry)).unzip();
         let written = self.write(key, &entries).await;
-        if written.as_ref().is_err_and(|failure| failure.class == Class::Transient) {
-            // If it was stored all the same, it is read as what an earlier delivery has written and maybe not told of.
+        if written.is_err() {
+            // What was stored all the same, or before the rest failed, is read as what an earlier delivery has written and maybe not told of.
             for case in cases.iter_mut() {
                 case.again.insert(case.teller.clone());
             }
@@ -764,7 +765,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let outcome = Outcome::Failed(failure.clone());
         let entries: Vec<Entry<R::Change>> = cases
             .iter()
-            .filter(|case| case.is_open() && case.kind != Kind::Undo)
+            .filter(|case| case.is_open() && case.kind != Kind::Undo && !case.is_shown())
             .filter_map(|case| case.record(self.key(&name), Status::Settled(outcome.clone()), now).ok())
             .map(|record| Entry {
                 record: Some(record),
@@ -772,6 +773,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             })
             .collect();
         for case in cases.iter_mut().filter(|case| case.is_open()) {
+            case.repeated |= case.is_shown();
             case.outcome = Some(outcome.clone());
         }
         let key = self.key(&name);

@@ -1,7 +1,7 @@
 //! The ledger in memory, with the semantics of the stored one.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -110,6 +110,19 @@ impl Tables {
     }
 }
 
+/// What DynamoDB takes once in a transaction, and is there twice.
+fn twice(entries: &[Entry<Value>]) -> Option<String> {
+    let mut seen = BTreeSet::new();
+    let records = entries
+        .iter()
+        .filter_map(|entry| entry.record.as_ref().map(|record| record.id.to_string()));
+    let rows = entries.iter().filter_map(|entry| match entry.standing.as_ref()? {
+        StandingWrite::Put(held) | StandingWrite::Spend(held) => Some(format!("standing {}", held.target)),
+        StandingWrite::Remove { target, .. } => Some(format!("standing {target}")),
+    });
+    records.chain(rows).find(|key| !seen.insert(key.clone()))
+}
+
 fn erase<C: Serialize>(entry: &Entry<C>) -> Result<Entry<Value>, Failure> {
     let erased = |held: &Standing<C>| {
         Ok::<_, Failure>(Standing {
@@ -170,6 +183,10 @@ impl Ledger for MemoryLedger {
     ) -> Result<Vec<Written>, Failure> {
         let key = place(scope);
         let erased = entries.iter().map(erase).collect::<Result<Vec<_>, _>>()?;
+        if let Some(twice) = twice(&erased) {
+            let why = format!("{twice} is written twice in one transaction");
+            return Err(Failure::new(Class::Permanent, "ledger", "ValidationException", why));
+        }
         let mut tables = self.tables();
         let mut written = Vec::with_capacity(erased.len());
         for entry in erased {
