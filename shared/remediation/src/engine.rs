@@ -792,6 +792,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
             for case in cases {
                 let (replayed, is_news) = (case.replayed, case.is_news());
                 let (messages, record) = (case.messages.clone(), case.record.clone());
+                let teller = case.teller.clone();
                 let again = record.as_ref().is_some_and(|record| case.comes_again(record));
                 let Some(report) = case.into_report(&scope) else {
                     continue;
@@ -800,7 +801,7 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
                 if report.outcome.needs_redelivery() {
                     redeliver.extend(&messages);
                 } else if let Some(record) = record.filter(|record| is_news && (record.untold || record.unanswered)) {
-                    untold.push((scope.clone(), record, messages, again));
+                    untold.push((scope.clone(), record, teller, messages, again));
                 }
                 if let (Outcome::Remediated(_), false) = (&report.outcome, replayed) {
                     let since = self.clock.now() - report.evidence.observed_at;
@@ -827,15 +828,20 @@ impl<R: Remediation, L: Ledger, P: Reporter, C: Clock> Engine<R, L, P, C> {
         let left = deadline.remaining_to_report(self.clock.now());
         let unknown = self.reporter.report(R::NAME, &news, &gauges, left).await;
         let mut known = Vec::new();
-        for (scope, record, messages, again) in untold {
-            let now = Record {
-                untold: unknown.people.contains(&record.id),
-                unanswered: unknown.sources.contains(&record.id),
-                ..record.clone()
-            };
-            if now.untold || now.unanswered {
+        for (scope, record, teller, messages, again) in untold {
+            let (people, source) = (
+                unknown.people.contains(&record.id),
+                unknown.sources.contains(&record.id),
+            );
+            if people || source {
                 redeliver.extend(&messages);
             }
+            let now = Record {
+                // What another delivery owes to people it still owes.
+                untold: people || (record.untold && record.teller != teller),
+                unanswered: source,
+                ..record.clone()
+            };
             if now != record {
                 known.push((scope, now, messages, again));
             }

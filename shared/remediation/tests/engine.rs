@@ -1738,6 +1738,30 @@ async fn a_word_counts_in_one_batch_with_its_finding() {
     assert!(world.record("a").approved.is_some());
 }
 
+/// The same finding by another way, which changes nothing about what waits.
+#[tokio::test(start_paused = true)]
+async fn s33_a_plan_that_nobody_was_told_of_is_told_although_its_twin_came_in_between() {
+    let world = World::lit(["a"]);
+    let engine = world.engine_with(&json!({ "mode": "approve" }), Faults::default());
+    let event = control("S3.17", "a");
+    world.told.0.is_out_of_reach(true);
+    let done = world.batch(&engine, &[("m", 1, &event)]).await;
+    assert_eq!(done.redeliver, ["m"]);
+    world.told.0.is_out_of_reach(false);
+    world.house.lamps(|lamps| "red".clone_into(&mut lamps.seen.colour));
+    world.clock.sleep(Duration::from_secs(1)).await;
+    let done = world.batch(&engine, &[("twin", 1, &event)]).await;
+    assert_eq!(
+        (told(&done.summary), done.redeliver),
+        (vec!["a AwaitingApproval put-out".to_owned()], vec![])
+    );
+    assert!(world.told.0.notices().is_empty(), "it is the first one's to tell");
+    for times in 2..4 {
+        world.batch(&engine, &[("m", times, &event)]).await;
+        assert_eq!(world.told.0.notices().len(), 1, "once");
+    }
+}
+
 /// A storm is written by the piece.
 #[tokio::test(start_paused = true)]
 async fn what_was_stored_before_the_rest_was_throttled_is_told() {

@@ -205,9 +205,17 @@ impl<R: Remediation> Case<R> {
             }
             _ => {}
         }
+        let waits = |status: &Status| {
+            matches!(
+                status,
+                Status::Settled(Outcome::AwaitingApproval(_) | Outcome::Escalated(_))
+            )
+        };
+        // Whoever is to tell people that it waits still is, while it does.
+        let is_owed = record.untold && waits(&record.status) && waits(&status);
         record.status = status;
         // What another delivery left open is its own matter.
-        if record.teller != self.teller {
+        if record.teller != self.teller && !is_owed {
             record.untold = false;
             record.teller.clone_from(&self.teller);
         }
