@@ -291,6 +291,21 @@ async fn keeps_to_the_budget(ledger: &impl Ledger) {
         ]
     );
     assert!(ledger.find(&[record("more-3").id]).await.unwrap().is_empty());
+    let small = Budget {
+        key: "block-ip#111122223333#0".to_owned(),
+        limit: 2,
+    };
+    let all: Vec<_> = (0..4).map(|n| counting(format!("at-once-{n}"))).collect();
+    assert_eq!(
+        ledger.write(SCOPE, &all, &small).await.unwrap(),
+        [
+            Written::Stored,
+            Written::Stored,
+            Written::OverBudget,
+            Written::OverBudget
+        ],
+        "an hour in which nothing was spent gives what it has"
+    );
     let next_hour = Budget {
         key: "block-ip#111122223333#2".to_owned(),
         limit: 5,

@@ -90,6 +90,8 @@ pub struct Surroundings {
     pub policy: Option<String>,
     /// Whom the bucket's ACL lets in, beside the owner.
     pub grantees: Vec<String>,
+    /// Whether it is a website.
+    pub website: bool,
     /// The key that the settings choose for the Region, as KMS describes it.
     pub key: Option<Key>,
 }
@@ -304,6 +306,13 @@ impl Situation<'_> {
                 locked_out.join(", ")
             );
             return Err(for_a_person("outside-readers", text));
+        }
+        if surroundings.website {
+            let text = format!(
+                "{bucket} is a website: whoever reads it without credentials, by the ACL of an object, could not read what is encrypted with \
+                 KMS. Put CloudFront with an origin access control before it, or exempt it from the control"
+            );
+            return Err(for_a_person("website", text));
         }
         Ok(Encryption {
             algorithm: KMS.to_owned(),

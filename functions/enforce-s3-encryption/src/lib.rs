@@ -24,7 +24,7 @@ pub use tls::{Governed, Merged, Merging, merge};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use futures_util::future::{try_join, try_join3};
+use futures_util::future::{try_join, try_join4};
 use remediation::{
     Approved, Claim, Receipt, Remediation, View,
     clock::Timestamp,
@@ -211,13 +211,19 @@ impl<B: Buckets> EnforceS3Encryption<B> {
                 None => Ok(None),
             }
         };
-        let (policy, grantees, key) = try_join3(
+        let (policy, grantees, website, key) = try_join4(
             self.buckets.policy(bucket, &region),
             self.buckets.grantees(bucket, &region),
+            self.buckets.is_website(bucket, &region),
             key,
         )
         .await?;
-        let surroundings = Some(Surroundings { policy, grantees, key });
+        let surroundings = Some(Surroundings {
+            policy,
+            grantees,
+            website,
+            key,
+        });
         Ok(Some(Encrypted {
             region,
             current,

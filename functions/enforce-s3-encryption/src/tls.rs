@@ -105,6 +105,15 @@ impl Situation<'_> {
             );
             return Decision::escalate("website", text);
         }
+        if let Some(id) = Document::parse(&merged)
+            .ok()
+            .and_then(|document| document.deleted_principal())
+        {
+            let text = format!(
+                "the policy of {bucket} names {id}, which is deleted, and S3 takes no such policy: take it out by hand, or add the statement with it"
+            );
+            return Decision::escalate("deleted-principal", text);
+        }
         if merged.len() > LARGEST {
             let text = format!(
                 "the policy of {bucket} would have {} bytes; S3 takes {LARGEST}: shorten it, or add the statement by hand",

@@ -312,7 +312,27 @@ async fn s67_a_website_is_not_taken_offline() {
             .0,
         ["Escalated website"]
     );
+    // Its objects may be open by their own ACLs, which nobody sees in the bucket.
+    assert_eq!(
+        deliver(&world.instance(), &world, &control("S3.17", "b", "website"))
+            .await
+            .0,
+        ["Escalated website"]
+    );
     assert_eq!((world.s3.get("website"), world.s3.writes()), (bucket, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s68_a_policy_that_names_the_dead_is_for_a_person() {
+    let text = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"AIDAIQDELETEDUSER000"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::orders/*"}]}"#;
+    let bucket = Bucket {
+        policy: Some(text.to_owned()),
+        ..Bucket::default()
+    };
+    let world = World::with("orders", bucket.clone());
+    let (outcomes, _) = deliver(&world.instance(), &world, &control("S3.5", "a", "orders")).await;
+    assert_eq!(outcomes, ["Escalated deleted-principal"]);
+    assert_eq!((world.s3.get("orders"), world.s3.writes()), (bucket, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -137,16 +137,6 @@ impl From<Against> for Decision<Revocation> {
 /// The text that a place is to have, or what stands against it.
 type Wanted = Result<Option<String>, Against>;
 
-/// IAM shows a deleted principal by its id, and takes no trust policy that names one.
-fn living(trust: &str) -> Result<(), String> {
-    let Ok(document) = Document::parse(trust) else {
-        return Ok(());
-    };
-    let named = document.statements().flat_map(|one| one.principals());
-    let mut dead = named.filter(|principal| UniqueId::parse(principal.name()).is_some());
-    dead.next().map_or(Ok(()), |principal| Err(principal.name().to_owned()))
-}
-
 /// What one request comes to, before what it would do is weighed.
 enum Verdict {
     Undo(Box<Decision<Revocation>>),
@@ -590,14 +580,16 @@ impl Situation<'_> {
     fn fits(&self, account: &Account, after: Option<&str>) -> Result<(), Against> {
         const LARGEST_BUCKET_POLICY: usize = 20_480;
         let Some(text) = after else { return Ok(()) };
-        if let Place::Trust(_) = self.place {
-            living(text).map_err(|id| {
-                let text = format!(
-                    "{} still names {id}, which is deleted, and IAM takes no such policy: take it out by hand",
-                    self.place
-                );
-                Against::escalate("deleted-principal", text)
-            })?;
+        if let Place::Trust(_) | Place::Bucket(_) = self.place
+            && let Some(id) = Document::parse(text)
+                .ok()
+                .and_then(|document| document.deleted_principal())
+        {
+            let text = format!(
+                "{} still names {id}, which is deleted, and AWS takes no such policy: take it out by hand",
+                self.place
+            );
+            return Err(Against::escalate("deleted-principal", text));
         }
         let inline = |bearer: &crate::Bearer, name: &str| {
             let others = account.holder(bearer).map_or(0, |holder| holder.inline_size(name));

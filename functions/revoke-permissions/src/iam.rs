@@ -141,6 +141,6 @@ impl Write {
 pub(crate) fn makes_administrator(text: &str) -> bool {
     Document::parse(text).map_or(true, |document| {
         let mut statements = document.statements();
-        statements.any(|one| one.grants_administration() || one.grants_iam())
+        statements.any(remediation::policy::Statement::may_grant_iam)
     })
 }

@@ -986,6 +986,46 @@ async fn s85_a_role_that_administers_is_not_cut_off_while_it_is_the_last() {
     assert!(world.aws.get(&role).inline.is_empty() && world.aws.writes().is_empty());
 }
 
+/// By all that a policy does not except.
+#[tokio::test(start_paused = true)]
+async fn s85_who_administers_by_exceptions_is_an_administrator_too() {
+    let world = World::empty(World::new().clock.now());
+    let all_but = |actions: Value| json!({ "Effect": "Allow", "NotAction": actions, "Resource": "*" });
+    let role = world.aws.holder(Kind::Role, "ops-admin", |role| {
+        let admin = policy(&json!([all_but(json!(["account:*", "organizations:*"]))]));
+        role.inline.insert("admin".to_owned(), admin);
+        role.trust = Some(trusting(&json!({ "AWS": PARTNER })));
+    });
+    let arn_of = "arn:aws:iam::111122223333:role/ops-admin";
+    for (event, what) in [
+        (
+            external("f", "AWS::IAM::Role", arn_of, &json!({ "AWS": PARTNER }), false),
+            "trust policy (999988887777)".to_owned(),
+        ),
+        (
+            unused("UnusedIAMRole", "g", "AWS::IAM::Role", arn_of),
+            format!("inline policy {QUARANTINE} (unused role)"),
+        ),
+    ] {
+        let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+        assert_eq!(
+            outcomes,
+            [format!("role/ops-admin {what} Escalated last-administrator")]
+        );
+    }
+    assert!(world.aws.get(&role).trust.is_some() && world.aws.writes().is_empty());
+
+    let world = World::empty(World::new().clock.now());
+    let statements = json!([all_but(json!("billing:*")), allow("support:DescribeCases", "*")]);
+    let admins = world.aws.policy("admins", &policy(&statements));
+    world
+        .aws
+        .holder(Kind::User, "only", |user| user.attached.push(admins.clone()));
+    let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.21", "a", &admins)).await;
+    assert_eq!(outcomes, ["policy/admins (full access) Escalated last-administrator"]);
+    assert!(world.aws.writes().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn s85_two_administrators_are_not_both_cut_at_once() {
     for lag in [0, 2] {
@@ -1258,6 +1298,22 @@ async fn s82_a_trust_policy_that_names_the_dead_is_for_a_person() {
         ["role/partner trust policy (999988887777) Escalated deleted-principal"]
     );
     assert!(why(&summary).contains("AIDAIQDELETEDUSER000"), "{}", why(&summary));
+    let readers = policy(&json!([{
+        "Effect": "Allow", "Principal": { "AWS": [PARTNER, "AIDAIQDELETEDUSER000"] }, "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::exports/*"
+    }]));
+    world
+        .aws
+        .change(|directory| drop(directory.buckets.insert("exports".to_owned(), Some(readers))));
+    let event = external(
+        "b",
+        "AWS::S3::Bucket",
+        "arn:aws:s3:::exports",
+        &json!({ "AWS": PARTNER }),
+        false,
+    );
+    let (outcomes, _) = deliver(&world.instance(), &world, &event).await;
+    assert_eq!(outcomes, ["bucket/exports (999988887777) Escalated deleted-principal"]);
     assert!(world.aws.writes().is_empty());
 }
 

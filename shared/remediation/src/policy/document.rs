@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value, value::RawValue};
 
 use super::pattern::{includes, matches};
-use crate::text::one_line;
+use crate::{ids::UniqueId, text::one_line};
 
 /// A policy that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,6 +137,15 @@ impl Document {
     /// The statements, in their order.
     pub fn statements(&self) -> impl Iterator<Item = &Statement> {
         self.statements.iter()
+    }
+
+    /// A principal that was deleted, if the policy names one: AWS shows it by its unique id, and takes no policy back in which there is one.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>
+    #[must_use]
+    pub fn deleted_principal(&self) -> Option<String> {
+        let of = |one: &Statement| one.excepted().unwrap_or_else(|| one.principals());
+        let mut named = self.statements().flat_map(of);
+        named.find_map(|principal| UniqueId::parse(principal.name()).map(|id| id.to_string()))
     }
 
     /// A field beside the statements.

@@ -42,11 +42,16 @@ impl Statement {
         self.is_allow() && self.is_on_everything() && self.list("Action").into_iter().any(is_everything)
     }
 
-    /// Whether it allows every action of IAM on every resource, whatever its conditions: whoever has that can have everything.
+    /// Whether it may allow every action of IAM, or all but some, on everything, or on all but some, whatever its conditions: whoever has
+    /// that may have everything.
     #[must_use]
-    pub fn grants_iam(&self) -> bool {
+    pub fn may_grant_iam(&self) -> bool {
         let is_iam = |action: &&str| includes(&normal(action), "iam:*");
-        self.is_allow() && self.is_on_everything() && self.list("Action").iter().any(is_iam)
+        let is_on_iam = match self.field("NotAction") {
+            Some(_) => !self.list("NotAction").iter().any(is_iam),
+            None => self.list("Action").iter().any(is_iam),
+        };
+        self.is_allow() && is_on_iam && (self.is_on_everything() || self.field("NotResource").is_some())
     }
 
     /// The patterns among its actions that are all actions of a service: what IAM.21 looks for, on any resource.
@@ -191,8 +196,26 @@ mod tests {
         ] {
             let one = document(json!([{"Effect": effect, "Action": action, "Resource": resource}]));
             assert!(
-                one.statements().all(|one| one.grants_iam() == expected),
+                one.statements().all(|one| one.may_grant_iam() == expected),
                 "{action} on {resource}"
+            );
+        }
+        for (actions, resources, expected) in [
+            (("NotAction", json!("billing:*")), ("Resource", "*"), true),
+            (
+                ("NotAction", json!(["billing:*", "iam:Create*"])),
+                ("Resource", "*"),
+                true,
+            ),
+            (("NotAction", json!("IAM:*")), ("Resource", "*"), false),
+            (("NotAction", json!("*")), ("Resource", "*"), false),
+            (("NotAction", json!("billing:*")), ("Resource", "arn:aws:s3:::a"), false),
+            (("Action", json!("iam:*")), ("NotResource", "arn:aws:s3:::a"), true),
+        ] {
+            let one = document(json!([{"Effect": "Allow", actions.0: actions.1, resources.0: resources.1}]));
+            assert!(
+                one.statements().all(|one| one.may_grant_iam() == expected),
+                "{actions:?} on {resources:?}"
             );
         }
     }
