@@ -322,6 +322,16 @@ async fn keeps_to_the_budget(ledger: &impl Ledger) {
     assert_eq!(stored, 5, "{answers:?}");
 }
 
+/// A transaction takes each row once.
+async fn takes_a_row_once(ledger: &impl Ledger) {
+    let twice = ["one-record", "another-record"].map(|name| Entry {
+        record: Some(record(name)),
+        standing: Some(StandingWrite::Put(standing("one-target", Revision::ABSENT))),
+    });
+    let refused = ledger.write(SCOPE, &twice, &budget()).await.unwrap_err();
+    assert_eq!(refused.code, "ValidationException", "{refused}");
+}
+
 /// Records are found by what they are about.
 async fn finds_by_finding(ledger: &impl Ledger) {
     let found = ledger.of_finding("block-ip", &FindingId::new("finding")).await.unwrap();
@@ -423,6 +433,7 @@ async fn s28_the_twin_in_memory_behaves() {
     behaves(std::sync::Arc::clone(&ledger)).await;
     has_one_winner(&MemoryLedger::default()).await;
     keeps_to_the_budget(&MemoryLedger::default()).await;
+    takes_a_row_once(&ledger).await;
     finds_by_finding(&ledger).await;
 }
 
@@ -435,6 +446,7 @@ async fn s28_the_stored_ledger_behaves() {
     behaves(ledger.clone()).await;
     has_one_winner(&ledger).await;
     keeps_to_the_budget(&ledger).await;
+    takes_a_row_once(&ledger).await;
     finds_by_finding(&ledger).await;
     share_a_chain(&cloud, &ledger).await;
     shows_tampering(&cloud, &ledger).await;

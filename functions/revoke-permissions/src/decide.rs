@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     account::{Account, Holder, Loss, Policy, size},
     claim::CLOUD_SHELL,
-    iam::{Write, makes_administrator},
+    iam::{Write, keeps_administrator, makes_administrator},
     identity::{Demand, Kind, Place, Target},
     settings::Limits,
     trim::{Form, Trimmed, trim},
@@ -228,7 +228,7 @@ pub(crate) fn loss<'a>(
     let loss = match (place, before) {
         (Place::Trust(bearer), _) | (Place::Inline(bearer, _), None) => Loss::Bearer(bearer),
         (Place::Managed(_) | Place::Inline(..) | Place::Attached(..), Some(before))
-            if makes_administrator(before) && !after.is_some_and(makes_administrator) =>
+            if makes_administrator(before) && !after.is_some_and(keeps_administrator) =>
         {
             Loss::Policy(place)
         }

@@ -6,7 +6,7 @@ use remediation::{
     Approved, Receipt,
     failure::Failure,
     ids::{BucketName, PrincipalName},
-    policy::{Document, Narrowed},
+    policy::{Document, Narrowed, Statement},
 };
 
 use crate::{
@@ -139,8 +139,10 @@ impl Write {
 
 /// Whether whoever has a policy of this text may have everything on everything. One that cannot be read may do so.
 pub(crate) fn makes_administrator(text: &str) -> bool {
-    Document::parse(text).map_or(true, |document| {
-        let mut statements = document.statements();
-        statements.any(remediation::policy::Statement::may_grant_iam)
-    })
+    Document::parse(text).map_or(true, |document| document.statements().any(Statement::may_grant_iam))
+}
+
+/// Whether nothing of the administration is lost with a policy that becomes this text. What is excepted may be what counted.
+pub(crate) fn keeps_administrator(text: &str) -> bool {
+    Document::parse(text).is_ok_and(|document| document.statements().any(Statement::grants_iam))
 }

@@ -1024,6 +1024,17 @@ async fn s85_who_administers_by_exceptions_is_an_administrator_too() {
     let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.21", "a", &admins)).await;
     assert_eq!(outcomes, ["policy/admins (full access) Escalated last-administrator"]);
     assert!(world.aws.writes().is_empty());
+
+    // What stays with exceptions may be without all that makes an administrator.
+    let world = World::empty(World::new().clock.now());
+    let rest = all_but(json!(["iam:Attach*", "iam:Create*", "iam:Put*", "iam:Update*"]));
+    let both = world.aws.policy("both", &policy(&json!([allow("*", "*"), rest])));
+    world
+        .aws
+        .holder(Kind::User, "only", |user| user.attached.push(both.clone()));
+    let (outcomes, _) = deliver(&world.instance(), &world, &about("IAM.1", "a", &both)).await;
+    assert_eq!(outcomes, ["policy/both (administration) Escalated last-administrator"]);
+    assert!(world.aws.writes().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

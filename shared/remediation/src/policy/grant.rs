@@ -42,8 +42,14 @@ impl Statement {
         self.is_allow() && self.is_on_everything() && self.list("Action").into_iter().any(is_everything)
     }
 
-    /// Whether it may allow every action of IAM, or all but some, on everything, or on all but some, whatever its conditions: whoever has
-    /// that may have everything.
+    /// Whether it allows every action of IAM on every resource, whatever its conditions: whoever has that can have everything.
+    #[must_use]
+    pub fn grants_iam(&self) -> bool {
+        let is_iam = |action: &&str| includes(&normal(action), "iam:*");
+        self.is_allow() && self.is_on_everything() && self.list("Action").iter().any(is_iam)
+    }
+
+    /// Whether it may allow as much: also all but some actions, and on all but some resources. What is excepted may be what counts.
     #[must_use]
     pub fn may_grant_iam(&self) -> bool {
         let is_iam = |action: &&str| includes(&normal(action), "iam:*");
@@ -196,7 +202,8 @@ mod tests {
         ] {
             let one = document(json!([{"Effect": effect, "Action": action, "Resource": resource}]));
             assert!(
-                one.statements().all(|one| one.may_grant_iam() == expected),
+                one.statements()
+                    .all(|one| one.grants_iam() == expected && one.may_grant_iam() == expected),
                 "{action} on {resource}"
             );
         }
@@ -214,7 +221,8 @@ mod tests {
         ] {
             let one = document(json!([{"Effect": "Allow", actions.0: actions.1, resources.0: resources.1}]));
             assert!(
-                one.statements().all(|one| one.may_grant_iam() == expected),
+                one.statements()
+                    .all(|one| one.may_grant_iam() == expected && !one.grants_iam()),
                 "{actions:?} on {resources:?}"
             );
         }
